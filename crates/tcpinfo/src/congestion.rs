@@ -1,0 +1,369 @@
+//! Congestion control: which algorithm, and what it knows.
+
+use std::{fmt, time::Duration};
+
+use crate::{AsSock, Error, sys};
+
+/// Name of a congestion control algorithm, such as `cubic` or `bbr`.
+///
+/// Any name that a kernel module bears is passed through.
+///
+/// ```
+/// use tcpinfo::CongestionName;
+///
+/// let name = CongestionName::from_bytes(b"bbr\0\0\0\0\0\0\0\0\0\0\0\0\0");
+/// assert_eq!(name.as_str(), "bbr");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CongestionName {
+    bytes: [u8; Self::CAPACITY],
+    len: u8,
+}
+
+impl CongestionName {
+    /// `TCP_CA_NAME_MAX`.
+    pub(crate) const CAPACITY: usize = 16;
+
+    /// Takes over a name as the kernel returns it: up to 16 bytes, ended by the first NUL.
+    #[inline]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let mut name = Self {
+            bytes: [0; Self::CAPACITY],
+            len: 0,
+        };
+        for (slot, byte) in name
+            .bytes
+            .iter_mut()
+            .zip(bytes)
+            .take_while(|(_, byte)| **byte != 0)
+        {
+            *slot = *byte;
+            name.len += 1;
+        }
+        name
+    }
+
+    /// The name as text, up to the first byte that is not text.
+    pub fn as_str(&self) -> &str {
+        let bytes = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
+        bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
+    }
+}
+
+impl fmt::Display for CongestionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for CongestionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// The congestion control of one socket: its name and what the algorithm tells of itself.
+///
+/// ```
+/// # #[cfg(target_os = "linux")] {
+/// use tcpinfo::{Congestion, CongestionInfo};
+///
+/// let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+/// let congestion = Congestion::read(&socket).unwrap();
+/// match congestion.info {
+///     Some(CongestionInfo::Bbr(bbr)) => println!("{} bytes/s", bbr.bandwidth),
+///     _ => println!("{} tells nothing more", congestion.name),
+/// }
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Congestion {
+    /// Name of the algorithm. Linux: `TCP_CONGESTION`.
+    pub name: CongestionName,
+    /// What the algorithm tells. Linux: `TCP_CC_INFO`; `None` where it tells nothing, as cubic.
+    pub info: Option<CongestionInfo>,
+}
+
+impl Congestion {
+    /// Asks a socket for its congestion control: three system calls.
+    ///
+    /// # Errors
+    ///
+    /// See [`ErrorKind`](crate::ErrorKind).
+    pub fn read(sock: &(impl AsSock + ?Sized)) -> Result<Self, Error> {
+        let sock = sock.as_sock();
+        // The answer of TCP_CC_INFO bears no type; its layout follows from the name. The algorithm
+        // can be switched between the two calls, so the name must be the same after as before.
+        let mut name = sys::congestion_name(sock)?;
+        for _ in 0..3 {
+            let info = sys::congestion_info(sock)?;
+            let after = sys::congestion_name(sock)?;
+            if name == after {
+                return Ok(Self::decode(name, info.as_bytes()));
+            }
+            name = after;
+        }
+        Ok(Self { name, info: None })
+    }
+
+    /// Decodes the structure that an algorithm of this name returned, in this machine's byte order.
+    ///
+    /// Structures of other algorithms, and of unexpected lengths, are passed through as bytes.
+    pub fn decode(name: CongestionName, bytes: &[u8]) -> Self {
+        let typed = match name.as_str() {
+            "vegas" | "yeah" | "westwood" | "illinois" | "nv" => {
+                VegasInfo::decode(bytes).map(CongestionInfo::Vegas)
+            }
+            "dctcp" => DctcpInfo::decode(bytes).map(CongestionInfo::Dctcp),
+            bbr if bbr.starts_with("bbr") => BbrInfo::decode(bytes).map(CongestionInfo::Bbr),
+            _ => None,
+        };
+        let info = typed.or_else(|| {
+            (!bytes.is_empty()).then(|| CongestionInfo::Other(CcInfo::from_bytes(bytes)))
+        });
+        Self { name, info }
+    }
+}
+
+/// What a congestion control algorithm tells of itself.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum CongestionInfo {
+    /// The format of vegas, which yeah, westwood, illinois and nv use too.
+    Vegas(VegasInfo),
+    /// DCTCP (RFC 8257).
+    Dctcp(DctcpInfo),
+    /// BBR.
+    Bbr(BbrInfo),
+    /// Another algorithm's structure, undecoded.
+    Other(CcInfo),
+}
+
+/// Linux `struct tcpvegas_info`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VegasInfo {
+    /// Whether the algorithm is acting. `tcpv_enabled`.
+    pub enabled: bool,
+    /// Number of RTT samples in the current round. `tcpv_rttcnt`.
+    pub rtt_samples: u32,
+    /// Round-trip time as the algorithm sees it (base, average or last, by algorithm); absent
+    /// without a sample. `tcpv_rtt`, µs.
+    pub rtt: Option<Duration>,
+    /// Minimum round-trip time; absent without a sample. `tcpv_minrtt`, µs.
+    pub min_rtt: Option<Duration>,
+}
+
+impl VegasInfo {
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let measured = |micros: u32| {
+            let none = micros == 0 || micros >= i32::MAX as u32;
+            (!none).then(|| Duration::from_micros(u64::from(micros)))
+        };
+        Some(Self {
+            enabled: u32_at(bytes, 0)? != 0,
+            rtt_samples: u32_at(bytes, 4)?,
+            rtt: measured(u32_at(bytes, 8)?),
+            min_rtt: measured(u32_at(bytes, 12)?),
+        })
+    }
+}
+
+/// Linux `struct tcp_dctcp_info`: all zero if ECN was not negotiated and reno is used instead.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct DctcpInfo {
+    /// Whether the algorithm is acting. `dctcp_enabled`.
+    pub enabled: bool,
+    /// Whether the last packet received was marked. `dctcp_ce_state`.
+    pub ce_state: u16,
+    /// Estimated share of marked bytes, 0 to 1. `dctcp_alpha`, a fixed-point number of 10 bits.
+    pub alpha: f64,
+    /// Bytes acknowledged with a mark in the current window. `dctcp_ab_ecn`.
+    pub acked_ecn_bytes: u32,
+    /// Bytes acknowledged in the current window. `dctcp_ab_tot`.
+    pub acked_bytes: u32,
+}
+
+impl DctcpInfo {
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        Some(Self {
+            enabled: u16_at(bytes, 0)? != 0,
+            ce_state: u16_at(bytes, 2)?,
+            alpha: f64::from(u32_at(bytes, 4)?) / 1024.0,
+            acked_ecn_bytes: u32_at(bytes, 8)?,
+            acked_bytes: u32_at(bytes, 12)?,
+        })
+    }
+}
+
+/// Linux `struct tcp_bbr_info`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct BbrInfo {
+    /// Estimated bottleneck bandwidth in bytes a second. `bbr_bw_hi` and `bbr_bw_lo` are the halves
+    /// of this one number.
+    pub bandwidth: u64,
+    /// Minimum round-trip time; absent without a sample. `bbr_min_rtt`, µs.
+    pub min_rtt: Option<Duration>,
+    /// Factor on the bandwidth that gives the pacing rate. `bbr_pacing_gain`, fixed point of 8 bits.
+    pub pacing_gain: f64,
+    /// Factor on the bandwidth-delay product that gives the congestion window. `bbr_cwnd_gain`.
+    pub cwnd_gain: f64,
+    /// What a newer BBR appended.
+    pub tail: CcInfo,
+}
+
+impl BbrInfo {
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (low, high) = (u32_at(bytes, 0)?, u32_at(bytes, 4)?);
+        let min_rtt = u32_at(bytes, 8)?;
+        Some(Self {
+            bandwidth: u64::from(high) << 32 | u64::from(low),
+            min_rtt: (min_rtt != u32::MAX).then(|| Duration::from_micros(u64::from(min_rtt))),
+            pacing_gain: f64::from(u32_at(bytes, 12)?) / 256.0,
+            cwnd_gain: f64::from(u32_at(bytes, 16)?) / 256.0,
+            tail: CcInfo::from_bytes(bytes.get(20..)?),
+        })
+    }
+}
+
+/// Bytes of a structure that this version of the crate does not decode, at most 64 of them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct CcInfo {
+    bytes: [u8; Self::CAPACITY],
+    len: u8,
+}
+
+impl CcInfo {
+    /// Three times the largest structure of today's kernels.
+    pub(crate) const CAPACITY: usize = 64;
+
+    #[cfg_attr(not(any(target_os = "linux", target_os = "android")), allow(dead_code))]
+    pub(crate) fn new(bytes: [u8; Self::CAPACITY], len: usize) -> Self {
+        Self {
+            bytes,
+            len: u8::try_from(len.min(Self::CAPACITY)).unwrap_or_default(),
+        }
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Self {
+        let mut kept = [0; Self::CAPACITY];
+        for (slot, byte) in kept.iter_mut().zip(bytes) {
+            *slot = *byte;
+        }
+        Self::new(kept, bytes.len())
+    }
+
+    /// The bytes as the kernel returned them.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for CcInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CcInfo").field(&self.as_bytes()).finish()
+    }
+}
+
+fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
+    bytes
+        .get(offset..)?
+        .first_chunk()
+        .copied()
+        .map(u16::from_ne_bytes)
+}
+
+fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
+    bytes
+        .get(offset..)?
+        .first_chunk()
+        .copied()
+        .map(u32::from_ne_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(words: &[u32]) -> Vec<u8> {
+        words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+    }
+
+    fn decode(name: &str, bytes: &[u8]) -> Option<CongestionInfo> {
+        Congestion::decode(CongestionName::from_bytes(name.as_bytes()), bytes).info
+    }
+
+    #[test]
+    fn bbr_bandwidth_is_one_number_and_gains_are_ratios() {
+        let Some(CongestionInfo::Bbr(bbr)) = decode("bbr", &words(&[7, 2, 1500, 739, 512])) else {
+            panic!("not decoded as bbr");
+        };
+        assert_eq!(bbr.bandwidth, (2 << 32) + 7);
+        assert_eq!(bbr.min_rtt, Some(Duration::from_micros(1500)));
+        assert_eq!((bbr.pacing_gain, bbr.cwnd_gain), (739.0 / 256.0, 2.0));
+        assert!(bbr.tail.as_bytes().is_empty());
+    }
+
+    #[test]
+    fn a_newer_bbr_keeps_what_it_appended() {
+        let Some(CongestionInfo::Bbr(bbr)) = decode("bbr3", &words(&[1, 0, u32::MAX, 256, 256, 9]))
+        else {
+            panic!("not decoded as bbr");
+        };
+        assert_eq!(bbr.min_rtt, None);
+        assert_eq!(bbr.tail.as_bytes(), 9u32.to_ne_bytes());
+    }
+
+    #[test]
+    fn vegas_format_serves_its_relatives_and_hides_sentinels() {
+        for name in ["vegas", "yeah", "westwood", "illinois", "nv"] {
+            let info = decode(name, &words(&[1, 3, 250, 0x7fff_ffff]));
+            let expected = VegasInfo {
+                enabled: true,
+                rtt_samples: 3,
+                rtt: Some(Duration::from_micros(250)),
+                min_rtt: None,
+            };
+            assert_eq!(info, Some(CongestionInfo::Vegas(expected)), "{name}");
+        }
+    }
+
+    #[test]
+    fn dctcp_alpha_is_a_share() {
+        let mut bytes = [1u16.to_ne_bytes(), 1u16.to_ne_bytes()].concat();
+        bytes.extend(words(&[512, 10, 20]));
+        let Some(CongestionInfo::Dctcp(dctcp)) = decode("dctcp", &bytes) else {
+            panic!("not decoded as dctcp");
+        };
+        assert_eq!((dctcp.enabled, dctcp.ce_state, dctcp.alpha), (true, 1, 0.5));
+        assert_eq!((dctcp.acked_ecn_bytes, dctcp.acked_bytes), (10, 20));
+    }
+
+    #[test]
+    fn other_names_and_lengths_are_passed_through() {
+        assert_eq!(decode("cubic", &[]), None);
+        for name in ["scalable", "bbr", "vegas", "dctcp"] {
+            let Some(CongestionInfo::Other(raw)) = decode(name, &[1, 2, 3]) else {
+                panic!("{name} with three bytes must stay undecoded");
+            };
+            assert_eq!(raw.as_bytes(), [1, 2, 3]);
+        }
+    }
+
+    #[test]
+    fn any_bytes_make_a_name() {
+        assert_eq!(
+            CongestionName::from_bytes(&[b'a'; 40]).as_str(),
+            "a".repeat(16)
+        );
+        assert_eq!(CongestionName::from_bytes(b"\xffcubic").as_str(), "");
+        assert_eq!(
+            CongestionName::from_bytes("aaaaaaaaaaaaaaaé".as_bytes()).as_str(),
+            "a".repeat(15)
+        );
+        assert_eq!(CongestionName::from_bytes(&[]).as_str(), "");
+    }
+}

@@ -1,0 +1,304 @@
+//! The JSON of what is read: durations are integer nanoseconds, absent keys are left out.
+
+use std::time::Duration;
+
+use serde::{
+    Serialize, Serializer,
+    ser::{SerializeMap, SerializeSeq},
+};
+
+use crate::{
+    BbrInfo, CaState, CcInfo, Congestion, CongestionInfo, CongestionName, DctcpInfo, Options,
+    Packed, Queues, Reading, SocketMemory, State, TcpInfo, TcpOption, VegasInfo, Warning,
+    fields::{Field, Value},
+    native::{Native, linux::LinuxTcpInfo},
+};
+
+/// A duration as integer nanoseconds.
+struct Nanos(Duration);
+
+impl Serialize for Nanos {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(u64::try_from(self.0.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+macro_rules! serialize_as_text {
+    ($($ty:ty),*) => {$(
+        impl Serialize for $ty {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+    )*};
+}
+
+serialize_as_text!(State, CaState, CongestionName, TcpOption, Warning);
+
+/// The options in use, by name.
+impl Serialize for Options {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Bool(value) => serializer.serialize_bool(*value),
+            Self::Unsigned(value) => serializer.serialize_u64(*value),
+            Self::Duration(value) => Nanos(*value).serialize(serializer),
+            Self::Options(value) => value.serialize(serializer),
+            named => serializer.collect_str(named),
+        }
+    }
+}
+
+impl Serialize for Native {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Linux(info) => info.serialize(serializer),
+        }
+    }
+}
+
+/// The fields that hold a value, the length that the kernel returned, and the unknown bytes past
+/// the last field in hexadecimal digits.
+impl Serialize for LinuxTcpInfo {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("length", &self.returned_len())?;
+        for (field, reading) in self.fields() {
+            if let Reading::Value(value) = reading {
+                map.serialize_entry(field.key, &value)?;
+            }
+        }
+        if !self.unknown_tail().is_empty() {
+            map.serialize_entry("unknownTail", &hex(self.unknown_tail()))?;
+        }
+        map.end()
+    }
+}
+
+impl Serialize for TcpInfo {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = Present(serializer.serialize_map(None)?);
+        map.entry("state", self.state)?;
+        map.entry("caState", self.ca_state)?;
+        map.entry(
+            "txOptions",
+            self.options
+                .map(|set| OptionList(set, self.tx_window_scale)),
+        )?;
+        map.entry(
+            "rxOptions",
+            self.options
+                .map(|set| OptionList(set, self.rx_window_scale)),
+        )?;
+        map.entry("txMSS", self.tx_mss)?;
+        map.entry("rxMSS", self.rx_mss)?;
+        map.entry("pathMTU", self.path_mtu)?;
+        map.time("rtt", self.rtt)?;
+        map.time("rttVar", self.rtt_var)?;
+        map.time("minRTT", self.min_rtt)?;
+        map.time("rxRTT", self.rx_rtt)?;
+        map.time("rto", self.rto)?;
+        map.time("ato", self.ato)?;
+        map.time("lastTxAt", self.last_tx_age)?;
+        map.time("lastRxAt", self.last_rx_age)?;
+        map.time("lastTxAckAt", self.last_tx_ack_age)?;
+        map.time("lastRxAckAt", self.last_rx_ack_age)?;
+        map.entry("rxWindow", self.rx_window)?;
+        map.entry("txWindow", self.tx_window)?;
+        map.entry("txSSThreshold", self.tx_ssthresh)?;
+        map.entry("txSSThresholdSegs", self.tx_ssthresh_segs)?;
+        map.entry("rxSSThreshold", self.rx_ssthresh)?;
+        map.entry("txCWindowBytes", self.tx_cwnd)?;
+        map.entry("txCWindowSegs", self.tx_cwnd_segs)?;
+        map.entry("reorderingSegs", self.reordering_segs)?;
+        map.entry("retransmits", self.retransmitted_segs)?;
+        map.entry("retransmittedBytes", self.retransmitted)?;
+        map.entry("timeouts", self.timeouts)?;
+        map.entry("backoff", self.backoff)?;
+        map.entry("unansweredProbes", self.unanswered_probes)?;
+        map.entry("spuriousRetransmits", self.spurious_retransmits)?;
+        map.entry("txBytes", self.tx_bytes)?;
+        map.entry("txAckedBytes", self.tx_acked_bytes)?;
+        map.entry("rxBytes", self.rx_bytes)?;
+        map.entry("txSegs", self.tx_segs)?;
+        map.entry("rxSegs", self.rx_segs)?;
+        map.entry("txDataSegs", self.tx_data_segs)?;
+        map.entry("rxDataSegs", self.rx_data_segs)?;
+        map.entry("rxOutOfOrderPackets", self.rx_out_of_order_packets)?;
+        map.entry("reorderingEvents", self.reordering_events)?;
+        map.entry("txCESegs", self.tx_ce_segs)?;
+        map.entry("rxCESegs", self.rx_ce_segs)?;
+        map.entry("deliveryRate", self.delivery_rate)?;
+        map.entry("appLimited", self.app_limited)?;
+        map.entry("pacingRate", self.pacing_rate)?;
+        map.entry("inFlightSegs", self.in_flight_segs)?;
+        map.entry("unsentBytes", self.unsent_bytes)?;
+        map.entry("acceptQueue", self.accept_queue)?;
+        map.entry("acceptQueueLimit", self.accept_queue_limit)?;
+        map.time("busyTime", self.busy_time)?;
+        map.time("peerWindowLimited", self.peer_window_limited)?;
+        map.time("sendBufferLimited", self.send_buffer_limited)?;
+        map.entry("congestion", self.congestion)?;
+        map.entry("sysInfo", Some(self.native()))?;
+        map.0.end()
+    }
+}
+
+impl Serialize for Packed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.unpack().serialize(serializer)
+    }
+}
+
+/// Options by name; window scaling with its shift, as `WindowScale:07`.
+struct OptionList(Options, Option<u8>);
+
+impl Serialize for OptionList {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(None)?;
+        for option in self.0.iter() {
+            match (option, self.1) {
+                (TcpOption::WindowScale, Some(shift)) => {
+                    list.serialize_element(&format_args!("{option}:{shift:02x}"))?;
+                }
+                _ => list.serialize_element(&option)?,
+            }
+        }
+        list.end()
+    }
+}
+
+impl Serialize for Congestion {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("name", &self.name)?;
+        match &self.info {
+            None => {}
+            Some(CongestionInfo::Vegas(info)) => map.serialize_entry("vegas", info)?,
+            Some(CongestionInfo::Dctcp(info)) => map.serialize_entry("dctcp", info)?,
+            Some(CongestionInfo::Bbr(info)) => map.serialize_entry("bbr", info)?,
+            Some(CongestionInfo::Other(info)) => map.serialize_entry("bytes", info)?,
+        }
+        map.end()
+    }
+}
+
+impl Serialize for VegasInfo {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = Present(serializer.serialize_map(None)?);
+        map.entry("enabled", Some(self.enabled))?;
+        map.entry("rttSamples", Some(self.rtt_samples))?;
+        map.time("rtt", self.rtt)?;
+        map.time("minRTT", self.min_rtt)?;
+        map.0.end()
+    }
+}
+
+impl Serialize for DctcpInfo {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = Present(serializer.serialize_map(None)?);
+        map.entry("enabled", Some(self.enabled))?;
+        map.entry("ceState", Some(self.ce_state))?;
+        map.entry("alpha", Some(self.alpha))?;
+        map.entry("ackedECNBytes", Some(self.acked_ecn_bytes))?;
+        map.entry("ackedBytes", Some(self.acked_bytes))?;
+        map.0.end()
+    }
+}
+
+impl Serialize for BbrInfo {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = Present(serializer.serialize_map(None)?);
+        map.entry("bandwidth", Some(self.bandwidth))?;
+        map.time("minRTT", self.min_rtt)?;
+        map.entry("pacingGain", Some(self.pacing_gain))?;
+        map.entry("cwndGain", Some(self.cwnd_gain))?;
+        map.entry(
+            "tail",
+            (!self.tail.as_bytes().is_empty()).then_some(self.tail),
+        )?;
+        map.0.end()
+    }
+}
+
+/// Hexadecimal digits.
+impl Serialize for CcInfo {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&hex(self.as_bytes()))
+    }
+}
+
+impl Serialize for Queues {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = Present(serializer.serialize_map(None)?);
+        map.entry("unreadBytes", Some(self.unread_bytes))?;
+        map.entry("unsentBytes", Some(self.unsent_bytes))?;
+        map.entry("unackedBytes", Some(self.unacked_bytes))?;
+        map.0.end()
+    }
+}
+
+impl Serialize for SocketMemory {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = Present(serializer.serialize_map(None)?);
+        map.entry("rxAllocBytes", self.rx_alloc_bytes)?;
+        map.entry("rxBufferBytes", self.rx_buffer_bytes)?;
+        map.entry("txAllocBytes", self.tx_alloc_bytes)?;
+        map.entry("txBufferBytes", self.tx_buffer_bytes)?;
+        map.entry("forwardAllocBytes", self.forward_alloc_bytes)?;
+        map.entry("txQueuedBytes", self.tx_queued_bytes)?;
+        map.entry("optionBytes", self.option_bytes)?;
+        map.entry("backlogBytes", self.backlog_bytes)?;
+        map.entry("droppedPackets", self.dropped_packets)?;
+        map.0.end()
+    }
+}
+
+impl Serialize for Field {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = Present(serializer.serialize_map(None)?);
+        map.entry("name", Some(self.name))?;
+        map.entry("key", Some(self.key))?;
+        map.entry("offset", Some(self.offset))?;
+        map.entry("width", Some(self.width))?;
+        map.entry("bits", self.bits.map(|bits| [bits.shift, bits.len]))?;
+        map.entry("minLength", Some(self.min_len))?;
+        map.entry("unit", Some(format_args!("{}", self.unit)))?;
+        map.entry("kind", Some(format_args!("{}", self.kind)))?;
+        map.entry("since", Some(self.since))?;
+        map.entry("doc", Some(self.doc))?;
+        map.0.end()
+    }
+}
+
+/// A map that leaves absent entries out.
+struct Present<M>(M);
+
+impl<M: SerializeMap> Present<M> {
+    fn entry<T: Serialize>(&mut self, key: &'static str, value: Option<T>) -> Result<(), M::Error> {
+        match value {
+            Some(value) => self.0.serialize_entry(key, &value),
+            None => Ok(()),
+        }
+    }
+
+    fn time(&mut self, key: &'static str, value: Option<Duration>) -> Result<(), M::Error> {
+        self.entry(key, value.map(Nanos))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+
+    bytes
+        .iter()
+        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}

@@ -1,0 +1,164 @@
+use std::fmt;
+
+use crate::{
+    AsSock, CongestionName, Error, TcpInfo,
+    native::{Native, linux::ByteOrder, linux::LinuxTcpInfo},
+    sys,
+};
+
+/// The facts of one socket at their smallest, for keeping many of them.
+///
+/// Nothing is lost: [`unpack`](Self::unpack) gives the facts back as they were read. Most of a
+/// kernel's structure is zero for most of a connection's life, so zero words are left out.
+///
+/// ```
+/// # #[cfg(target_os = "linux")] {
+/// use tcpinfo::{Packed, TcpInfo};
+///
+/// let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+/// let info = TcpInfo::read(&socket).unwrap();
+/// let packed = Packed::from(&info);
+/// assert!(packed.heap_bytes() < 128);
+/// assert_eq!(packed.unpack(), info);
+/// # }
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Packed {
+    /// Header, bitmap of the words that are not zero, these words, congestion control name.
+    bytes: Box<[u8]>,
+}
+
+impl Packed {
+    /// Asks the kernel about one socket: two system calls and one heap allocation.
+    ///
+    /// # Errors
+    ///
+    /// As of [`TcpInfo::read`].
+    #[inline]
+    pub fn read(sock: &(impl AsSock + ?Sized)) -> Result<Self, Error> {
+        let sock = sock.as_sock();
+        let native = sys::tcp_info(sock)?;
+        Ok(Self::new(&native, sys::congestion_name(sock).ok()))
+    }
+
+    /// Packs a structure and the congestion control name that belongs to it.
+    pub fn new(native: &Native, congestion: Option<CongestionName>) -> Self {
+        let Native::Linux(info) = native;
+        let mut words = [0; MAX_WORDS * WORD];
+        let mut bitmap = 0u64;
+        let mut end = 0;
+        for (index, word) in info.as_bytes().chunks(WORD).enumerate() {
+            let Some(slot) = words.get_mut(end..end + WORD) else {
+                break;
+            };
+            let mut padded = [0; WORD];
+            for (to, from) in padded.iter_mut().zip(word) {
+                *to = *from;
+            }
+            slot.copy_from_slice(&padded);
+            if padded != [0; WORD] {
+                bitmap |= 1 << index;
+                end += WORD;
+            }
+        }
+        let name = congestion.as_ref().map_or("", CongestionName::as_str);
+        let [len_low, len_high] = u16::try_from(info.returned_len())
+            .unwrap_or_default()
+            .to_le_bytes();
+        let order = match info.byte_order() {
+            ByteOrder::Little => 0,
+            ByteOrder::Big => 1,
+        };
+        let mut bytes = Vec::with_capacity(HEADER + end + name.len());
+        bytes.extend([len_low, len_high, order, info.kernel_major()]);
+        bytes.extend(bitmap.to_le_bytes());
+        bytes.extend(words.get(..end).unwrap_or_default());
+        bytes.extend(name.as_bytes());
+        Self {
+            bytes: bytes.into_boxed_slice(),
+        }
+    }
+
+    /// The facts as they were read.
+    pub fn unpack(&self) -> TcpInfo {
+        let (native, congestion) = self.native().unwrap_or((LinuxTcpInfo::EMPTY, None));
+        TcpInfo::from_native(Native::Linux(native), congestion)
+    }
+
+    /// Size of the one heap allocation that this holds.
+    pub fn heap_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn native(&self) -> Option<(LinuxTcpInfo, Option<CongestionName>)> {
+        let (&[len_low, len_high, order, kernel_major], rest) = self.bytes.split_first_chunk()?;
+        let (bitmap, mut rest) = rest.split_first_chunk()?;
+        let bitmap = u64::from_le_bytes(*bitmap);
+        let mut bytes = [0; MAX_WORDS * WORD];
+        for (index, slot) in bytes.chunks_exact_mut(WORD).enumerate() {
+            if bitmap >> index & 1 == 1 {
+                let (word, after) = rest.split_first_chunk::<WORD>()?;
+                slot.copy_from_slice(word);
+                rest = after;
+            }
+        }
+        let len = usize::from(u16::from_le_bytes([len_low, len_high]));
+        let order = if order == 1 {
+            ByteOrder::Big
+        } else {
+            ByteOrder::Little
+        };
+        let native =
+            LinuxTcpInfo::from_bytes_in(bytes.get(..len)?, order).with_kernel_major(kernel_major);
+        let congestion = (!rest.is_empty()).then(|| CongestionName::from_bytes(rest));
+        Some((native, congestion))
+    }
+}
+
+impl From<&TcpInfo> for Packed {
+    fn from(info: &TcpInfo) -> Self {
+        Self::new(info.native(), info.congestion)
+    }
+}
+
+impl fmt::Debug for Packed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.unpack().fmt(f)
+    }
+}
+
+/// Bytes of a word that is either kept or left out.
+const WORD: usize = 8;
+
+/// One bit of a 64-bit map for each word of the largest structure.
+const MAX_WORDS: usize = LinuxTcpInfo::CAPACITY / WORD;
+
+/// Returned length, byte order, kernel version, bitmap.
+const HEADER: usize = 4 + 8;
+
+const _: () = assert!(MAX_WORDS == u64::BITS as usize);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn packing_loses_nothing(
+            bytes in prop::collection::vec(prop_oneof![3 => Just(0u8), 1 => any::<u8>()], 0..=512),
+            big in any::<bool>(),
+            major in any::<u8>(),
+            name in prop_oneof![Just(None), "[a-z]{1,15}".prop_map(Some)],
+        ) {
+            let order = if big { ByteOrder::Big } else { ByteOrder::Little };
+            let info = LinuxTcpInfo::from_bytes_in(&bytes, order).with_kernel_major(major);
+            let name = name.map(|name| CongestionName::from_bytes(name.as_bytes()));
+            let portable = TcpInfo::from_native(Native::Linux(info), name);
+            let packed = Packed::from(&portable);
+            prop_assert!(packed.heap_bytes() <= HEADER + bytes.len().next_multiple_of(WORD) + 16);
+            prop_assert_eq!(packed.unpack(), portable);
+        }
+    }
+}
