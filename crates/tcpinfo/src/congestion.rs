@@ -71,7 +71,7 @@ impl fmt::Debug for CongestionName {
 /// let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
 /// let congestion = Congestion::read(&socket).unwrap();
 /// match congestion.info {
-///     Some(CongestionInfo::Bbr(bbr)) => println!("{} bytes/s", bbr.bandwidth),
+///     Some(CongestionInfo::Bbr(bbr)) => println!("{:?} bytes/s", bbr.bandwidth),
 ///     _ => println!("{} tells nothing more", congestion.name),
 /// }
 /// # }
@@ -202,9 +202,9 @@ impl DctcpInfo {
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct BbrInfo {
-    /// Estimated bottleneck bandwidth in bytes a second. `bbr_bw_hi` and `bbr_bw_lo` are the halves
-    /// of this one number.
-    pub bandwidth: u64,
+    /// Estimated bottleneck bandwidth in bytes a second; absent without a sample. `bbr_bw_hi` and
+    /// `bbr_bw_lo` are the halves of this one number.
+    pub bandwidth: Option<u64>,
     /// Minimum round-trip time; absent without a sample. `bbr_min_rtt`, µs.
     pub min_rtt: Option<Duration>,
     /// Factor on the bandwidth that gives the pacing rate. `bbr_pacing_gain`, fixed point of 8 bits.
@@ -219,8 +219,9 @@ impl BbrInfo {
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (low, high) = (u32_at(bytes, 0)?, u32_at(bytes, 4)?);
         let min_rtt = u32_at(bytes, 8)?;
+        let bandwidth = u64::from(high) << 32 | u64::from(low);
         Some(Self {
-            bandwidth: u64::from(high) << 32 | u64::from(low),
+            bandwidth: (bandwidth != 0).then_some(bandwidth),
             min_rtt: (min_rtt != u32::MAX).then(|| Duration::from_micros(u64::from(min_rtt))),
             pacing_gain: f64::from(u32_at(bytes, 12)?) / 256.0,
             cwnd_gain: f64::from(u32_at(bytes, 16)?) / 256.0,
@@ -301,7 +302,7 @@ mod tests {
         let Some(CongestionInfo::Bbr(bbr)) = decode("bbr", &words(&[7, 2, 1500, 739, 512])) else {
             panic!("not decoded as bbr");
         };
-        assert_eq!(bbr.bandwidth, (2 << 32) + 7);
+        assert_eq!(bbr.bandwidth, Some((2 << 32) + 7));
         assert_eq!(bbr.min_rtt, Some(Duration::from_micros(1500)));
         assert_eq!((bbr.pacing_gain, bbr.cwnd_gain), (739.0 / 256.0, 2.0));
         assert!(bbr.tail.as_bytes().is_empty());
@@ -309,11 +310,11 @@ mod tests {
 
     #[test]
     fn a_newer_bbr_keeps_what_it_appended() {
-        let Some(CongestionInfo::Bbr(bbr)) = decode("bbr3", &words(&[1, 0, u32::MAX, 256, 256, 9]))
+        let Some(CongestionInfo::Bbr(bbr)) = decode("bbr3", &words(&[0, 0, u32::MAX, 256, 256, 9]))
         else {
             panic!("not decoded as bbr");
         };
-        assert_eq!(bbr.min_rtt, None);
+        assert_eq!((bbr.bandwidth, bbr.min_rtt), (None, None));
         assert_eq!(bbr.tail.as_bytes(), 9u32.to_ne_bytes());
     }
 

@@ -214,7 +214,7 @@ impl Serialize for DctcpInfo {
 impl Serialize for BbrInfo {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = Present(serializer.serialize_map(None)?);
-        map.entry("bandwidth", Some(self.bandwidth))?;
+        map.entry("bandwidth", self.bandwidth)?;
         map.time("minRTT", self.min_rtt)?;
         map.entry("pacingGain", Some(self.pacing_gain))?;
         map.entry("cwndGain", Some(self.cwnd_gain))?;

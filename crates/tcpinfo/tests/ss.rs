@@ -159,7 +159,7 @@ fn options_and_congestion() -> Result<(), Failed> {
         };
         same(
             "bw",
-            format!("{}bps", bbr.bandwidth * 8).as_str(),
+            format!("{}bps", bbr.bandwidth.unwrap() * 8).as_str(),
             part("bw")?,
         )?;
         close(

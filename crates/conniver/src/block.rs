@@ -1,0 +1,325 @@
+//! The state of one connection that others may read: one block, no lock on the way of a byte.
+
+use std::{
+    cell::Cell,
+    fmt, io,
+    net::SocketAddr,
+    num::NonZeroU64,
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{
+            AtomicU32, AtomicU64,
+            Ordering::{AcqRel, Acquire, Relaxed},
+        },
+    },
+};
+
+use tcpinfo::Packed;
+
+use crate::{
+    ConnId, Failure, Options,
+    clock::{self, Anchor},
+};
+
+/// Everything known of a connection while it lives, and of which its report is made.
+///
+/// The order of the fields is that in memory: what never changes lies between the two directions,
+/// so that two threads, one a direction, do not share a cache line.
+#[repr(C)]
+pub(crate) struct Block {
+    pub(crate) rx: Direction,
+    pub(crate) id: ConnId,
+    pub(crate) anchor: Anchor,
+    pub(crate) local_addr: Option<SocketAddr>,
+    pub(crate) remote_addr: Option<SocketAddr>,
+    pub(crate) tx: Direction,
+    pub(crate) options: Options,
+    pub(crate) opened_info: Option<Packed>,
+    pub(crate) reconnects: AtomicU32,
+    pub(crate) opaque: bool,
+    failures: Mutex<Option<Box<Failures>>>,
+}
+
+/// The last error of each sort.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Failures {
+    pub(crate) rx: Option<Failure>,
+    pub(crate) tx: Option<Failure>,
+    pub(crate) info: Option<Failure>,
+}
+
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Block")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Block {
+    /// The block of a stream whose socket was asked for the given facts, or not asked at all.
+    pub(crate) fn new(
+        options: Options,
+        anchor: Anchor,
+        addresses: (Option<SocketAddr>, Option<SocketAddr>),
+        opened_info: Option<Result<Packed, tcpinfo::Error>>,
+    ) -> Self {
+        let mut block = Self::opaque(options, anchor, addresses);
+        block.opaque = false;
+        match opened_info {
+            Some(Ok(info)) => block.opened_info = Some(info),
+            Some(Err(error)) => block.note_info_error(error),
+            None => {}
+        }
+        block
+    }
+
+    /// The block of a stream that has no socket.
+    pub(crate) fn opaque(
+        options: Options,
+        anchor: Anchor,
+        (local_addr, remote_addr): (Option<SocketAddr>, Option<SocketAddr>),
+    ) -> Self {
+        Self {
+            rx: Direction::default(),
+            id: ConnId::next(),
+            anchor,
+            local_addr,
+            remote_addr,
+            tx: Direction::default(),
+            options,
+            opened_info: None,
+            reconnects: AtomicU32::new(0),
+            opaque: true,
+            failures: Mutex::new(None),
+        }
+    }
+
+    /// Counts what a read or write through `&mut` did.
+    #[inline]
+    pub(crate) fn count<T: Moved>(&self, side: Side, result: &io::Result<T>) {
+        match result {
+            Ok(moved) => {
+                if let Some(bytes) = moved.bytes() {
+                    self.direction(side).add(bytes);
+                }
+            }
+            Err(error) => self.note_error(side, error),
+        }
+    }
+
+    /// Counts what a read or write through `&` did, which another thread may do at the same time.
+    #[inline]
+    pub(crate) fn count_shared<T: Moved>(&self, side: Side, result: &io::Result<T>) {
+        match result {
+            Ok(moved) => {
+                if let Some(bytes) = moved.bytes() {
+                    self.direction(side).add_shared(bytes);
+                }
+            }
+            Err(error) => self.note_error(side, error),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn direction(&self, side: Side) -> &Direction {
+        match side {
+            Side::Rx => &self.rx,
+            Side::Tx => &self.tx,
+        }
+    }
+
+    /// Remembers an error, unless it says nothing about the connection.
+    #[cold]
+    pub(crate) fn note_error(&self, side: Side, error: &io::Error) {
+        if Failure::is_failure(error) {
+            let failure = Some(Failure::from(error));
+            self.note_failure(|failures| match side {
+                Side::Rx => failures.rx = failure,
+                Side::Tx => failures.tx = failure,
+            });
+        }
+    }
+
+    #[cold]
+    pub(crate) fn note_info_error(&self, error: tcpinfo::Error) {
+        self.note_failure(|failures| failures.info = Some(Failure::from(error)));
+    }
+
+    pub(crate) fn failures(&self) -> Failures {
+        let guard = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failures = guard.as_deref().cloned().unwrap_or_default();
+        if self.opaque && self.options.reads_facts() {
+            failures.info = Some(Failure::facts_unavailable());
+        }
+        failures
+    }
+
+    fn note_failure(&self, note: impl FnOnce(&mut Failures)) {
+        let mut guard = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        note(guard.get_or_insert_default());
+    }
+}
+
+/// Which way bytes move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Rx,
+    Tx,
+}
+
+/// What a call says it moved.
+pub(crate) trait Moved {
+    /// `None` if nothing was moved.
+    fn bytes(&self) -> Option<NonZeroU64>;
+}
+
+impl Moved for usize {
+    #[inline]
+    fn bytes(&self) -> Option<NonZeroU64> {
+        NonZeroU64::new(u64::try_from(*self).unwrap_or(u64::MAX))
+    }
+}
+
+/// The counters of one direction.
+///
+/// One thread at a time writes them with plain loads and stores, which cost a tenth of an atomic
+/// addition: the holder of `&mut`, or the first thread that came by `&`. Should another thread read
+/// or write in the same direction through `&`, it counts in [`Spill`], and the sum is exact.
+#[derive(Default)]
+#[repr(C)]
+pub(crate) struct Direction {
+    bytes: AtomicU64,
+    ops: AtomicU64,
+    first_at: AtomicU64,
+    last_at: AtomicU64,
+    ended_at: AtomicU64,
+    owner: AtomicU64,
+    spill: OnceLock<Box<Spill>>,
+}
+
+/// Counters of threads that share a direction with its owner.
+#[derive(Default)]
+struct Spill {
+    bytes: AtomicU64,
+    ops: AtomicU64,
+    last_at: AtomicU64,
+}
+
+/// A consistent enough reading of a direction; moments are of the monotonic clock, zero for never.
+pub(crate) struct Counts {
+    pub(crate) bytes: u64,
+    pub(crate) ops: u64,
+    pub(crate) first_at: u64,
+    pub(crate) last_at: u64,
+    pub(crate) ended_at: u64,
+}
+
+impl Direction {
+    /// Adds one operation; the caller is the only one to write this direction.
+    #[inline]
+    pub(crate) fn add(&self, bytes: NonZeroU64) {
+        let mut now = clock::coarse();
+        if self.first_at.load(Relaxed) == 0 {
+            now = self.begin();
+        }
+        self.last_at.store(now, Relaxed);
+        self.bytes
+            .store(self.bytes.load(Relaxed).wrapping_add(bytes.get()), Relaxed);
+        self.ops
+            .store(self.ops.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    /// Adds one operation, perhaps while another thread does the same.
+    #[inline]
+    pub(crate) fn add_shared(&self, bytes: NonZeroU64) {
+        let token = thread_token();
+        if token != 0 && self.owner.load(Relaxed) == token {
+            self.add(bytes);
+        } else {
+            self.add_as_newcomer(token, bytes);
+        }
+    }
+
+    #[cold]
+    fn add_as_newcomer(&self, token: u64, bytes: NonZeroU64) {
+        if token != 0
+            && self
+                .owner
+                .compare_exchange(0, token, AcqRel, Acquire)
+                .is_ok()
+        {
+            return self.add(bytes);
+        }
+        let now = if self.first_at.load(Relaxed) == 0 {
+            self.begin()
+        } else {
+            clock::coarse()
+        };
+        let spill = self.spill.get_or_init(Box::default);
+        spill.last_at.fetch_max(now, Relaxed);
+        spill.bytes.fetch_add(bytes.get(), Relaxed);
+        spill.ops.fetch_add(1, Relaxed);
+    }
+
+    /// The first byte deserves the exact clock.
+    #[cold]
+    fn begin(&self) -> u64 {
+        let now = clock::precise();
+        let _ = self.first_at.compare_exchange(0, now, Relaxed, Relaxed);
+        now
+    }
+
+    /// Marks the direction as over: end of stream received, or our side shut down.
+    #[cold]
+    pub(crate) fn end(&self) {
+        if self.ended_at.load(Relaxed) == 0 {
+            let _ = self
+                .ended_at
+                .compare_exchange(0, clock::precise(), Relaxed, Relaxed);
+        }
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let first_at = self.first_at.load(Relaxed);
+        let mut counts = Counts {
+            bytes: self.bytes.load(Relaxed),
+            ops: self.ops.load(Relaxed),
+            first_at,
+            // The coarse clock may lag behind the exact one that the first byte was stamped with.
+            last_at: self.last_at.load(Relaxed).max(first_at),
+            ended_at: self.ended_at.load(Relaxed),
+        };
+        if let Some(spill) = self.spill.get() {
+            counts.bytes = counts.bytes.wrapping_add(spill.bytes.load(Relaxed));
+            counts.ops = counts.ops.wrapping_add(spill.ops.load(Relaxed));
+            counts.last_at = counts.last_at.max(spill.last_at.load(Relaxed));
+        }
+        counts
+    }
+}
+
+/// A number that is this thread's alone and is never given to another; 0 while the thread ends.
+#[inline]
+fn thread_token() -> u64 {
+    thread_local! {
+        static TOKEN: Cell<u64> = const { Cell::new(0) };
+    }
+
+    #[cold]
+    fn next_token() -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        NEXT.fetch_add(1, Relaxed)
+    }
+
+    TOKEN
+        .try_with(|token| match token.get() {
+            0 => {
+                let fresh = next_token();
+                token.set(fresh);
+                fresh
+            }
+            known => known,
+        })
+        .unwrap_or(0)
+}

@@ -1,0 +1,200 @@
+use std::{fmt, io, sync::Arc};
+
+use tcpinfo::Packed;
+
+use crate::{Failure, Handle, Report, Snapshot, block::Block, close::Close, observer::tell};
+
+mod std_io;
+#[cfg(feature = "tokio")]
+mod tokio_io;
+#[cfg(feature = "tokio")]
+mod tokio_split;
+#[cfg(feature = "tokio")]
+mod tokio_tcp;
+
+#[cfg(feature = "tokio")]
+pub use tokio_split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
+
+/// Asks a stream's socket for its kernel facts.
+pub(crate) type Probe<S> = fn(&S) -> Result<Packed, tcpinfo::Error>;
+
+/// A stream that records what happens on it and is reported once when it ends.
+///
+/// It reads and writes as the bare stream does: `std::io::Read` and `Write` (also through `&Conn`,
+/// so that one thread reads while another writes), and with feature `tokio` its asynchronous
+/// counterparts. Nothing is allocated, locked or logged for a read or write.
+///
+/// When the wrapper is dropped, the kernel is asked once more, the stream is closed, and the
+/// [observers](crate::Observer) get the [`Report`].
+///
+/// ```
+/// use std::{io::{Read, Write}, net::{TcpListener, TcpStream}};
+/// use conniver::Options;
+///
+/// let (observer, reports) = conniver::report_channel(16);
+/// let options = Options::new().observer(observer);
+///
+/// let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+/// let mut client = options.wrap(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+/// let (mut server, _) = listener.accept().unwrap();
+///
+/// client.write_all(b"ping").unwrap();
+/// server.read_exact(&mut [0; 4]).unwrap();
+/// drop(client);
+///
+/// let report = reports.recv().unwrap();
+/// assert_eq!(report.tx_bytes, 4);
+/// ```
+pub struct Conn<S> {
+    /// Empty only while the wrapper is being taken apart.
+    stream: Option<S>,
+    block: Arc<Block>,
+    probe: Option<Probe<S>>,
+}
+
+impl<S> Conn<S> {
+    pub(crate) fn new(stream: S, block: Block, probe: Option<Probe<S>>) -> Self {
+        let conn = Self {
+            stream: Some(stream),
+            block: Arc::new(block),
+            probe,
+        };
+        if !conn.block.options.observers().is_empty() {
+            let handle = conn.handle();
+            tell(&conn.block.options, |observer| observer.opened(&handle));
+        }
+        conn
+    }
+
+    /// A handle to look at this connection from elsewhere.
+    pub fn handle(&self) -> Handle {
+        Handle::new(Arc::clone(&self.block))
+    }
+
+    /// The connection as it is now: counts, times and errors, without asking the kernel.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::take(&self.block, None)
+    }
+
+    /// Sets how many attempts failed before this connection was made; the report says so.
+    pub fn set_reconnects(&self, reconnects: u32) {
+        self.handle().set_reconnects(reconnects);
+    }
+
+    /// The stream itself. Bytes moved through it are not counted.
+    pub fn get_ref(&self) -> &S {
+        self.stream
+            .as_ref()
+            .expect("only consuming methods take the stream out")
+    }
+
+    /// Gives the stream back, still open, with the report that the observers then do not get.
+    pub fn into_inner(mut self) -> (S, Report) {
+        let info = self.sample();
+        let stream = self
+            .stream
+            .take()
+            .expect("only consuming methods take the stream out");
+        (stream, Report::new(Snapshot::take(&self.block, info), None))
+    }
+
+    /// Closes the connection and gives what the operating system said to it, which a drop cannot.
+    ///
+    /// The report goes to the observers, as after a drop, and holds the error too.
+    ///
+    /// # Errors
+    ///
+    /// The stream's own, from [`Close`].
+    pub fn close(mut self) -> io::Result<()>
+    where
+        S: Close,
+    {
+        self.end(Close::close)
+    }
+
+    /// Kernel facts of this moment, if the stream has any and they are wanted.
+    fn sample(&self) -> Option<Packed> {
+        match self.probe?(self.stream.as_ref()?) {
+            Ok(info) => Some(info),
+            Err(error) => {
+                self.block.note_info_error(error);
+                None
+            }
+        }
+    }
+
+    /// The end of a connection, in this order: facts, `closing`, the close itself, `closed`.
+    fn end(&mut self, close: impl FnOnce(S) -> io::Result<()>) -> io::Result<()> {
+        let info = self.sample();
+        let Some(stream) = self.stream.take() else {
+            return Ok(());
+        };
+        end(&self.block, info, || close(stream))
+    }
+}
+
+impl<S> Drop for Conn<S> {
+    fn drop(&mut self) {
+        let closed = self.end(|stream| {
+            drop(stream);
+            Ok(())
+        });
+        debug_assert!(closed.is_ok(), "dropping a stream gives no error");
+    }
+}
+
+impl<S> fmt::Debug for Conn<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conn")
+            .field("id", &self.block.id)
+            .field("local_addr", &self.block.local_addr)
+            .field("remote_addr", &self.block.remote_addr)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(unix)]
+impl<S: std::os::fd::AsFd> std::os::fd::AsFd for Conn<S> {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.get_ref().as_fd()
+    }
+}
+
+#[cfg(unix)]
+impl<S: std::os::fd::AsRawFd> std::os::fd::AsRawFd for Conn<S> {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.get_ref().as_raw_fd()
+    }
+}
+
+#[cfg(windows)]
+impl<S: std::os::windows::io::AsSocket> std::os::windows::io::AsSocket for Conn<S> {
+    fn as_socket(&self) -> std::os::windows::io::BorrowedSocket<'_> {
+        self.get_ref().as_socket()
+    }
+}
+
+#[cfg(windows)]
+impl<S: std::os::windows::io::AsRawSocket> std::os::windows::io::AsRawSocket for Conn<S> {
+    fn as_raw_socket(&self) -> std::os::windows::io::RawSocket {
+        self.get_ref().as_raw_socket()
+    }
+}
+
+/// Tells the observers of a connection's end and closes it in between.
+fn end(
+    block: &Arc<Block>,
+    info: Option<Packed>,
+    close: impl FnOnce() -> io::Result<()>,
+) -> io::Result<()> {
+    let options = &block.options;
+    if options.observers().is_empty() {
+        return close();
+    }
+    let last = Snapshot::take(block, info);
+    tell(options, |observer| observer.closing(&last));
+    let closed = close();
+    let report = Report::new(last, closed.as_ref().err().map(Failure::from));
+    tell(options, |observer| observer.closed(&report));
+    closed
+}

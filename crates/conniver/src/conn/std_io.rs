@@ -1,0 +1,277 @@
+//! The standard library's streams.
+
+use std::{
+    io::{self, IoSlice, IoSliceMut, Read, Write},
+    net::{Shutdown, SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use crate::{
+    Conn,
+    block::{Block, Side},
+};
+
+impl<S: Read> Read for Conn<S> {
+    #[inline]
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let wanted = buf.len();
+        let result = self.stream_mut()?.read(buf);
+        note_end_of_stream(&self.block, wanted, &result);
+        self.block.count(Side::Rx, &result);
+        result
+    }
+
+    #[inline]
+    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let wanted = room(bufs);
+        let result = self.stream_mut()?.read_vectored(bufs);
+        note_end_of_stream(&self.block, wanted, &result);
+        self.block.count(Side::Rx, &result);
+        result
+    }
+}
+
+impl<S: Write> Write for Conn<S> {
+    #[inline]
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let result = self.stream_mut()?.write(buf);
+        self.block.count(Side::Tx, &result);
+        result
+    }
+
+    #[inline]
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let result = self.stream_mut()?.write_vectored(bufs);
+        self.block.count(Side::Tx, &result);
+        result
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = self.stream_mut()?.flush();
+        note_flush(&self.block, &result);
+        result
+    }
+}
+
+impl<'a, S> Read for &'a Conn<S>
+where
+    &'a S: Read,
+{
+    #[inline]
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let wanted = buf.len();
+        let result = self.stream_ref()?.read(buf);
+        note_end_of_stream(&self.block, wanted, &result);
+        self.block.count_shared(Side::Rx, &result);
+        result
+    }
+
+    #[inline]
+    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let wanted = room(bufs);
+        let result = self.stream_ref()?.read_vectored(bufs);
+        note_end_of_stream(&self.block, wanted, &result);
+        self.block.count_shared(Side::Rx, &result);
+        result
+    }
+}
+
+impl<'a, S> Write for &'a Conn<S>
+where
+    &'a S: Write,
+{
+    #[inline]
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let result = self.stream_ref()?.write(buf);
+        self.block.count_shared(Side::Tx, &result);
+        result
+    }
+
+    #[inline]
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let result = self.stream_ref()?.write_vectored(bufs);
+        self.block.count_shared(Side::Tx, &result);
+        result
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = self.stream_ref()?.flush();
+        note_flush(&self.block, &result);
+        result
+    }
+}
+
+/// What the bare stream offers besides reading and writing. There is no `try_clone`: a duplicate of
+/// the descriptor would move bytes unseen and keep the connection open. Share the `Conn` itself,
+/// which reads and writes through `&Conn`.
+impl Conn<TcpStream> {
+    /// As [`TcpStream::local_addr`]; the report keeps it after the close.
+    ///
+    /// # Errors
+    ///
+    /// Those of the bare stream.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.get_ref().local_addr()
+    }
+
+    /// As [`TcpStream::peer_addr`]; the report keeps it after the close.
+    ///
+    /// # Errors
+    ///
+    /// Those of the bare stream.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.get_ref().peer_addr()
+    }
+
+    /// As [`TcpStream::peek`]. Peeked bytes are not counted; they will be when they are read.
+    ///
+    /// # Errors
+    ///
+    /// Those of the bare stream.
+    pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let result = self.get_ref().peek(buf);
+        if let Err(error) = &result {
+            self.block.note_error(Side::Rx, error);
+        }
+        result
+    }
+
+    /// As [`TcpStream::shutdown`]; the moment that writing ended is recorded.
+    ///
+    /// # Errors
+    ///
+    /// Those of the bare stream.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        let result = self.get_ref().shutdown(how);
+        match &result {
+            Ok(()) if how != Shutdown::Read => self.block.tx.end(),
+            Ok(()) => {}
+            Err(error) => self.block.note_error(Side::Tx, error),
+        }
+        result
+    }
+
+    /// As [`TcpStream::set_read_timeout`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the bare stream.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.get_ref().set_read_timeout(timeout)
+    }
+
+    /// As [`TcpStream::read_timeout`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the bare stream.
+    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
+        self.get_ref().read_timeout()
+    }
+
+    /// As [`TcpStream::set_write_timeout`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the bare stream.
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.get_ref().set_write_timeout(timeout)
+    }
+
+    /// As [`TcpStream::write_timeout`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the bare stream.
+    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
+        self.get_ref().write_timeout()
+    }
+
+    /// As [`TcpStream::set_nodelay`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the bare stream.
+    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        self.get_ref().set_nodelay(nodelay)
+    }
+
+    /// As [`TcpStream::nodelay`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the bare stream.
+    pub fn nodelay(&self) -> io::Result<bool> {
+        self.get_ref().nodelay()
+    }
+
+    /// As [`TcpStream::set_nonblocking`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the bare stream.
+    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.get_ref().set_nonblocking(nonblocking)
+    }
+
+    /// As [`TcpStream::set_ttl`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the bare stream.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.get_ref().set_ttl(ttl)
+    }
+
+    /// As [`TcpStream::ttl`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the bare stream.
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.get_ref().ttl()
+    }
+
+    /// As [`TcpStream::take_error`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the bare stream.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.get_ref().take_error()
+    }
+}
+
+impl<S> Conn<S> {
+    #[inline]
+    fn stream_mut(&mut self) -> io::Result<&mut S> {
+        self.stream
+            .as_mut()
+            .ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    #[inline]
+    fn stream_ref(&self) -> io::Result<&S> {
+        self.stream
+            .as_ref()
+            .ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+/// A read that had room and got nothing has met the end of the stream.
+#[inline]
+fn note_end_of_stream(block: &Block, wanted: usize, result: &io::Result<usize>) {
+    if wanted > 0 && matches!(result, Ok(0)) {
+        block.rx.end();
+    }
+}
+
+fn note_flush(block: &Block, result: &io::Result<()>) {
+    if let Err(error) = result {
+        block.note_error(Side::Tx, error);
+    }
+}
+
+fn room(bufs: &[IoSliceMut<'_>]) -> usize {
+    bufs.iter().map(|buf| buf.len()).sum()
+}

@@ -1,0 +1,153 @@
+//! tokio's asynchronous streams.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::{
+    Conn,
+    block::{Block, Side},
+};
+
+impl<S: AsyncRead + Unpin> AsyncRead for Conn<S> {
+    #[inline]
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let Some(stream) = &mut this.stream else {
+            return taken_apart();
+        };
+        poll_read(&this.block, stream, cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Conn<S> {
+    #[inline]
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let Some(stream) = &mut this.stream else {
+            return taken_apart();
+        };
+        poll_write(&this.block, stream, cx, buf)
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let Some(stream) = &mut this.stream else {
+            return taken_apart();
+        };
+        poll_write_vectored(&this.block, stream, cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream
+            .as_ref()
+            .is_some_and(AsyncWrite::is_write_vectored)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let Some(stream) = &mut this.stream else {
+            return taken_apart();
+        };
+        poll_flush(&this.block, stream, cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let Some(stream) = &mut this.stream else {
+            return taken_apart();
+        };
+        poll_shutdown(&this.block, stream, cx)
+    }
+}
+
+/// Counts by how far the buffer was filled, whatever the answer says, and leaves it as it is.
+#[inline]
+pub(super) fn poll_read(
+    block: &Block,
+    stream: &mut (impl AsyncRead + Unpin),
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let before = buf.filled().len();
+    let had_room = buf.remaining() > 0;
+    let poll = Pin::new(stream).poll_read(cx, buf);
+    let moved = buf.filled().len().saturating_sub(before);
+    block.count(Side::Rx, &Ok(moved));
+    match &poll {
+        Poll::Ready(Ok(())) if moved == 0 && had_room => block.rx.end(),
+        Poll::Ready(Err(error)) => block.note_error(Side::Rx, error),
+        _ => {}
+    }
+    poll
+}
+
+#[inline]
+pub(super) fn poll_write(
+    block: &Block,
+    stream: &mut (impl AsyncWrite + Unpin),
+    cx: &mut Context<'_>,
+    buf: &[u8],
+) -> Poll<io::Result<usize>> {
+    let result = ready!(Pin::new(stream).poll_write(cx, buf));
+    block.count(Side::Tx, &result);
+    Poll::Ready(result)
+}
+
+#[inline]
+pub(super) fn poll_write_vectored(
+    block: &Block,
+    stream: &mut (impl AsyncWrite + Unpin),
+    cx: &mut Context<'_>,
+    bufs: &[IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    let result = ready!(Pin::new(stream).poll_write_vectored(cx, bufs));
+    block.count(Side::Tx, &result);
+    Poll::Ready(result)
+}
+
+pub(super) fn poll_flush(
+    block: &Block,
+    stream: &mut (impl AsyncWrite + Unpin),
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    let result = ready!(Pin::new(stream).poll_flush(cx));
+    if let Err(error) = &result {
+        block.note_error(Side::Tx, error);
+    }
+    Poll::Ready(result)
+}
+
+pub(super) fn poll_shutdown(
+    block: &Block,
+    stream: &mut (impl AsyncWrite + Unpin),
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    let result = ready!(Pin::new(stream).poll_shutdown(cx));
+    match &result {
+        Ok(()) => block.tx.end(),
+        Err(error) => block.note_error(Side::Tx, error),
+    }
+    Poll::Ready(result)
+}
+
+pub(super) fn taken_apart<T>() -> Poll<io::Result<T>> {
+    Poll::Ready(Err(io::ErrorKind::NotConnected.into()))
+}

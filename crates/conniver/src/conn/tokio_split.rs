@@ -1,0 +1,506 @@
+//! Halves of tokio's TCP stream, without a lock on the way of a byte.
+
+use std::{
+    error::Error,
+    fmt,
+    io::{self, IoSlice},
+    mem,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use tcpinfo::{AsSock, Packed};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready},
+    net::{TcpStream, tcp},
+};
+
+use super::{Probe, end, tokio_io};
+use crate::{
+    Conn, Handle, Snapshot,
+    block::{Block, Side},
+};
+
+impl Conn<TcpStream> {
+    /// Splits the connection into a half that reads and one that writes, for the same task.
+    ///
+    /// The counterpart of [`TcpStream::split`].
+    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+        let block = &*self.block;
+        let stream = self
+            .stream
+            .as_mut()
+            .expect("only consuming methods take the stream out");
+        let (read, write) = stream.split();
+        (
+            ReadHalf { half: read, block },
+            WriteHalf { half: write, block },
+        )
+    }
+
+    /// Splits the connection into halves that different tasks can own.
+    ///
+    /// The counterpart of [`TcpStream::into_split`]: dropping the writing half sends the end of the
+    /// stream, and the connection closes and is reported when both halves are dropped.
+    pub fn into_split(mut self) -> (OwnedReadHalf, OwnedWriteHalf) {
+        let stream = self
+            .stream
+            .take()
+            .expect("only consuming methods take the stream out");
+        let (read, write) = stream.into_split();
+        let reads_facts = self.probe.is_some();
+        let whole = Arc::new(Whole {
+            block: Arc::clone(&self.block),
+            reads_facts,
+            one_gone: Mutex::new(false),
+        });
+        (
+            OwnedReadHalf {
+                half: Some(read),
+                whole: Arc::clone(&whole),
+            },
+            OwnedWriteHalf {
+                half: Some(write),
+                whole,
+            },
+        )
+    }
+}
+
+/// The reading half that [`Conn::split`] lends.
+#[derive(Debug)]
+pub struct ReadHalf<'a> {
+    half: tcp::ReadHalf<'a>,
+    block: &'a Block,
+}
+
+/// The writing half that [`Conn::split`] lends.
+#[derive(Debug)]
+pub struct WriteHalf<'a> {
+    half: tcp::WriteHalf<'a>,
+    block: &'a Block,
+}
+
+impl AsyncRead for ReadHalf<'_> {
+    #[inline]
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        tokio_io::poll_read(this.block, &mut this.half, cx, buf)
+    }
+}
+
+impl AsyncWrite for WriteHalf<'_> {
+    #[inline]
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        tokio_io::poll_write(this.block, &mut this.half, cx, buf)
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        tokio_io::poll_write_vectored(this.block, &mut this.half, cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.half.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        tokio_io::poll_flush(this.block, &mut this.half, cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        tokio_io::poll_shutdown(this.block, &mut this.half, cx)
+    }
+}
+
+/// What both owned halves have in common.
+struct Whole {
+    block: Arc<Block>,
+    reads_facts: bool,
+    /// Whether one half is dropped. Locked only while a half is being dropped, so that the last one
+    /// knows for certain that the descriptor is open until it lets go of it.
+    one_gone: Mutex<bool>,
+}
+
+impl Whole {
+    /// Drops a half, and ends the connection if it was the last.
+    fn drop_half<H: AsRef<TcpStream>>(&self, half: H) {
+        let mut one_gone = self.one_gone.lock().unwrap_or_else(PoisonError::into_inner);
+        if !mem::replace(&mut *one_gone, true) {
+            drop(half);
+            return;
+        }
+        let info = self.sample(half.as_ref());
+        let closed = end(&self.block, info, || {
+            drop(half);
+            Ok(())
+        });
+        debug_assert!(closed.is_ok(), "dropping a half gives no error");
+    }
+
+    fn sample(&self, stream: &impl AsSock) -> Option<Packed> {
+        if !self.reads_facts {
+            return None;
+        }
+        match Packed::read(stream) {
+            Ok(info) => Some(info),
+            Err(error) => {
+                self.block.note_info_error(error);
+                None
+            }
+        }
+    }
+}
+
+/// The reading half that [`Conn::into_split`] gives away.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// use conniver::Options;
+/// use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::{TcpListener, TcpStream}};
+///
+/// let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// let client = Options::new().wrap(TcpStream::connect(listener.local_addr()?).await?);
+/// let (mut server, _) = listener.accept().await?;
+///
+/// let (mut read, mut write) = client.into_split();
+/// let echo = tokio::spawn(async move {
+///     let mut buf = [0; 4];
+///     server.read_exact(&mut buf).await?;
+///     server.write_all(&buf).await
+/// });
+/// write.write_all(b"ping").await?;
+/// read.read_exact(&mut [0; 4]).await?;
+/// echo.await??;
+///
+/// let conn = read.reunite(write).expect("halves of one connection");
+/// assert_eq!((conn.snapshot().tx_bytes, conn.snapshot().rx_bytes), (4, 4));
+/// # Ok(())
+/// # }
+/// ```
+pub struct OwnedReadHalf {
+    /// Empty only while the half is being dropped or reunited.
+    half: Option<tcp::OwnedReadHalf>,
+    whole: Arc<Whole>,
+}
+
+/// The writing half that [`Conn::into_split`] gives away. Dropping it sends the end of the stream.
+pub struct OwnedWriteHalf {
+    /// Empty only while the half is being dropped or reunited.
+    half: Option<tcp::OwnedWriteHalf>,
+    whole: Arc<Whole>,
+}
+
+/// Two halves that do not belong together, given back by [`OwnedReadHalf::reunite`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ReuniteError {
+    /// The half that reads.
+    pub read: OwnedReadHalf,
+    /// The half that writes.
+    pub write: OwnedWriteHalf,
+}
+
+impl fmt::Display for ReuniteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the two halves belong to different connections")
+    }
+}
+
+impl Error for ReuniteError {}
+
+impl OwnedReadHalf {
+    /// Puts the connection together again.
+    ///
+    /// # Errors
+    ///
+    /// Gives the halves back if they belong to different connections.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the error is the two halves themselves"
+    )]
+    pub fn reunite(mut self, mut write: OwnedWriteHalf) -> Result<Conn<TcpStream>, ReuniteError> {
+        if !Arc::ptr_eq(&self.whole, &write.whole) {
+            return Err(ReuniteError { read: self, write });
+        }
+        let (Some(read_half), Some(write_half)) = (self.half.take(), write.half.take()) else {
+            return Err(ReuniteError { read: self, write });
+        };
+        match read_half.reunite(write_half) {
+            Ok(stream) => Ok(Conn {
+                stream: Some(stream),
+                block: Arc::clone(&self.whole.block),
+                probe: self
+                    .whole
+                    .reads_facts
+                    .then_some(Packed::read as Probe<TcpStream>),
+            }),
+            Err(tcp::ReuniteError(read_half, write_half)) => {
+                self.half = Some(read_half);
+                write.half = Some(write_half);
+                Err(ReuniteError { read: self, write })
+            }
+        }
+    }
+
+    /// As [`tcp::OwnedReadHalf::try_read`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the bare half.
+    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let wanted = buf.len();
+        let result = self.half()?.try_read(buf);
+        if wanted > 0 && matches!(result, Ok(0)) {
+            self.whole.block.rx.end();
+        }
+        self.whole.block.count_shared(Side::Rx, &result);
+        result
+    }
+
+    /// As [`tcp::OwnedReadHalf::peek`]. Peeked bytes are not counted.
+    ///
+    /// # Errors
+    ///
+    /// Those of the bare half.
+    pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let half = self.half.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        half.peek(buf).await
+    }
+
+    /// As [`tcp::OwnedReadHalf::ready`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the bare half.
+    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        self.half()?.ready(interest).await
+    }
+
+    /// As [`tcp::OwnedReadHalf::readable`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the bare half.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.half()?.readable().await
+    }
+
+    fn half(&self) -> io::Result<&tcp::OwnedReadHalf> {
+        self.half
+            .as_ref()
+            .ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl OwnedWriteHalf {
+    /// Drops the half without sending the end of the stream.
+    pub fn forget(mut self) {
+        if let Some(half) = self.half.take() {
+            self.whole.drop_half(Forgotten(Some(half)));
+        }
+    }
+
+    /// As [`tcp::OwnedWriteHalf::try_write`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the bare half.
+    pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        let result = self.half()?.try_write(buf);
+        self.whole.block.count_shared(Side::Tx, &result);
+        result
+    }
+
+    /// As [`tcp::OwnedWriteHalf::try_write_vectored`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the bare half.
+    pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let result = self.half()?.try_write_vectored(bufs);
+        self.whole.block.count_shared(Side::Tx, &result);
+        result
+    }
+
+    /// As [`tcp::OwnedWriteHalf::ready`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the bare half.
+    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        self.half()?.ready(interest).await
+    }
+
+    /// As [`tcp::OwnedWriteHalf::writable`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the bare half.
+    pub async fn writable(&self) -> io::Result<()> {
+        self.half()?.writable().await
+    }
+
+    fn half(&self) -> io::Result<&tcp::OwnedWriteHalf> {
+        self.half
+            .as_ref()
+            .ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+/// A writing half that is let go without a shutdown.
+struct Forgotten(Option<tcp::OwnedWriteHalf>);
+
+impl AsRef<TcpStream> for Forgotten {
+    fn as_ref(&self) -> &TcpStream {
+        self.0
+            .as_ref()
+            .expect("taken out only by the drop")
+            .as_ref()
+    }
+}
+
+impl Drop for Forgotten {
+    fn drop(&mut self) {
+        if let Some(half) = self.0.take() {
+            half.forget();
+        }
+    }
+}
+
+impl Drop for OwnedReadHalf {
+    fn drop(&mut self) {
+        if let Some(half) = self.half.take() {
+            self.whole.drop_half(half);
+        }
+    }
+}
+
+impl Drop for OwnedWriteHalf {
+    fn drop(&mut self) {
+        if let Some(half) = self.half.take() {
+            self.whole.block.tx.end();
+            self.whole.drop_half(half);
+        }
+    }
+}
+
+impl AsyncRead for OwnedReadHalf {
+    #[inline]
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let Some(half) = &mut this.half else {
+            return tokio_io::taken_apart();
+        };
+        tokio_io::poll_read(&this.whole.block, half, cx, buf)
+    }
+}
+
+impl AsyncWrite for OwnedWriteHalf {
+    #[inline]
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let Some(half) = &mut this.half else {
+            return tokio_io::taken_apart();
+        };
+        tokio_io::poll_write(&this.whole.block, half, cx, buf)
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let Some(half) = &mut this.half else {
+            return tokio_io::taken_apart();
+        };
+        tokio_io::poll_write_vectored(&this.whole.block, half, cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.half
+            .as_ref()
+            .is_some_and(AsyncWrite::is_write_vectored)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let Some(half) = &mut this.half else {
+            return tokio_io::taken_apart();
+        };
+        tokio_io::poll_flush(&this.whole.block, half, cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let Some(half) = &mut this.half else {
+            return tokio_io::taken_apart();
+        };
+        tokio_io::poll_shutdown(&this.whole.block, half, cx)
+    }
+}
+
+macro_rules! looks_at_the_whole {
+    ($($half:ident),*) => {$(
+        impl $half {
+            /// A handle to look at the connection from elsewhere.
+            pub fn handle(&self) -> Handle {
+                Handle::new(Arc::clone(&self.whole.block))
+            }
+
+            /// The connection as it is now: counts, times and errors, without asking the kernel.
+            pub fn snapshot(&self) -> Snapshot {
+                Snapshot::take(&self.whole.block, None)
+            }
+
+            /// Address of our end.
+            pub fn local_addr(&self) -> Option<SocketAddr> {
+                self.whole.block.local_addr
+            }
+
+            /// Address of the other end.
+            pub fn peer_addr(&self) -> Option<SocketAddr> {
+                self.whole.block.remote_addr
+            }
+        }
+
+        impl fmt::Debug for $half {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($half))
+                    .field("id", &self.whole.block.id)
+                    .finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+
+looks_at_the_whole!(OwnedReadHalf, OwnedWriteHalf);

@@ -1,0 +1,182 @@
+use std::{
+    any::Any,
+    fmt,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use tcpinfo::{AsSock, Packed};
+
+use crate::{Conn, Observer, Role, addresses::addresses, block::Block, clock::Anchor, conn::Probe};
+
+/// How connections are wrapped: made once, used for any number of them.
+///
+/// ```
+/// use std::net::{TcpListener, TcpStream};
+/// use conniver::{Options, Report, Role};
+///
+/// let options = Options::new()
+///     .role(Role::Client)
+///     .category("billing")
+///     .observer(|report: &Report| println!("{report}"));
+///
+/// # let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+/// # let address = listener.local_addr().unwrap();
+/// let conn = options.wrap(TcpStream::connect(address).unwrap());
+/// drop(conn); // prints one line
+/// ```
+#[derive(Clone)]
+pub struct Options {
+    inner: Arc<Inner>,
+}
+
+#[derive(Clone)]
+struct Inner {
+    role: Option<Role>,
+    category: Option<Arc<str>>,
+    context: Option<Context>,
+    facts: bool,
+    observers: Vec<Arc<dyn Observer>>,
+    observer_panics: Arc<AtomicU64>,
+}
+
+/// A value of the caller's, as reports carry it.
+pub(crate) type Context = Arc<dyn Any + Send + Sync>;
+
+impl Options {
+    /// No observer, no labels, kernel facts at both ends.
+    pub fn new() -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                role: None,
+                category: None,
+                context: None,
+                facts: true,
+                observers: Vec::new(),
+                observer_panics: Arc::default(),
+            }),
+        }
+    }
+
+    /// Which side of the connections this program is.
+    #[must_use]
+    pub fn role(mut self, role: Role) -> Self {
+        self.inner_mut().role = Some(role);
+        self
+    }
+
+    /// A label for these connections as a group, such as the name of the service they go to.
+    #[must_use]
+    pub fn category(mut self, category: impl Into<Arc<str>>) -> Self {
+        self.inner_mut().category = Some(category.into());
+        self
+    }
+
+    /// A value that is carried into every report and given back by
+    /// [`Snapshot::context`](crate::Snapshot::context).
+    #[must_use]
+    pub fn context(mut self, value: impl Any + Send + Sync) -> Self {
+        self.inner_mut().context = Some(Arc::new(value));
+        self
+    }
+
+    /// Whether the kernel is asked when a connection opens and closes: two system calls each.
+    /// Default: yes.
+    #[must_use]
+    pub fn facts(mut self, facts: bool) -> Self {
+        self.inner_mut().facts = facts;
+        self
+    }
+
+    /// Adds an observer; those added before stay.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.inner_mut().observers.push(Arc::new(observer));
+        self
+    }
+
+    /// Wraps a stream whose socket can be asked.
+    pub fn wrap<S: AsSock>(&self, stream: S) -> Conn<S> {
+        let anchor = Anchor::now();
+        let addresses = addresses(&stream);
+        let opened_info = self.inner.facts.then(|| Packed::read(&stream));
+        let block = Block::new(self.clone(), anchor, addresses, opened_info);
+        let probe: Option<Probe<S>> = if self.inner.facts {
+            Some(Packed::read)
+        } else {
+            None
+        };
+        Conn::new(stream, block, probe)
+    }
+
+    /// Wraps a stream that has no socket of its own, such as TLS over another stream or a pipe in
+    /// memory: bytes, times and errors are recorded, and the report says that kernel facts are not
+    /// to be had.
+    pub fn wrap_opaque<S>(&self, stream: S) -> Conn<S> {
+        self.wrap_opaque_with_addresses(stream, None, None)
+    }
+
+    /// Wraps such a stream and states the addresses that its report shall show.
+    pub fn wrap_opaque_with_addresses<S>(
+        &self,
+        stream: S,
+        local: Option<SocketAddr>,
+        remote: Option<SocketAddr>,
+    ) -> Conn<S> {
+        let block = Block::opaque(self.clone(), Anchor::now(), (local, remote));
+        Conn::new(stream, block, None)
+    }
+
+    /// How often an observer panicked. A panic is contained and reaches nobody else.
+    pub fn observer_panics(&self) -> u64 {
+        self.inner.observer_panics.load(Relaxed)
+    }
+
+    pub(crate) fn observers(&self) -> &[Arc<dyn Observer>] {
+        &self.inner.observers
+    }
+
+    pub(crate) fn count_observer_panic(&self) {
+        self.inner.observer_panics.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn reads_facts(&self) -> bool {
+        self.inner.facts
+    }
+
+    pub(crate) fn get_role(&self) -> Option<Role> {
+        self.inner.role
+    }
+
+    pub(crate) fn get_category(&self) -> Option<&str> {
+        self.inner.category.as_deref()
+    }
+
+    pub(crate) fn get_context(&self) -> Option<&Context> {
+        self.inner.context.as_ref()
+    }
+
+    fn inner_mut(&mut self) -> &mut Inner {
+        Arc::make_mut(&mut self.inner)
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("role", &self.inner.role)
+            .field("category", &self.inner.category)
+            .field("facts", &self.inner.facts)
+            .field("observers", &self.inner.observers.len())
+            .finish_non_exhaustive()
+    }
+}
