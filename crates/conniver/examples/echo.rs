@@ -12,10 +12,7 @@ use conniver::{Options, Report, Role};
 
 fn main() -> io::Result<()> {
     let options = Options::new().category("echo").observer(|report: &Report| {
-        println!(
-            "{}",
-            serde_json::to_string_pretty(report).expect("a report is plain data")
-        );
+        println!("{}", serde_json::to_string_pretty(report).expect("a report is plain data"));
     });
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
@@ -28,9 +25,7 @@ fn main() -> io::Result<()> {
         conn.write_all(&bytes)
     });
 
-    let mut conn = options
-        .role(Role::Client)
-        .wrap(TcpStream::connect(address)?);
+    let mut conn = options.role(Role::Client).wrap(TcpStream::connect(address)?);
     conn.write_all(b"what did the kernel know?")?;
     conn.shutdown(Shutdown::Write)?;
     conn.read_to_end(&mut Vec::new())?;

@@ -50,9 +50,7 @@ pub(crate) struct Failures {
 
 impl fmt::Debug for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Block")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("Block").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -224,10 +222,8 @@ impl Direction {
             now = self.begin();
         }
         self.last_at.store(now, Relaxed);
-        self.bytes
-            .store(self.bytes.load(Relaxed).wrapping_add(bytes.get()), Relaxed);
-        self.ops
-            .store(self.ops.load(Relaxed).wrapping_add(1), Relaxed);
+        self.bytes.store(self.bytes.load(Relaxed).wrapping_add(bytes.get()), Relaxed);
+        self.ops.store(self.ops.load(Relaxed).wrapping_add(1), Relaxed);
     }
 
     /// Adds one operation, perhaps while another thread does the same.
@@ -243,19 +239,10 @@ impl Direction {
 
     #[cold]
     fn add_as_newcomer(&self, token: u64, bytes: NonZeroU64) {
-        if token != 0
-            && self
-                .owner
-                .compare_exchange(0, token, AcqRel, Acquire)
-                .is_ok()
-        {
+        if token != 0 && self.owner.compare_exchange(0, token, AcqRel, Acquire).is_ok() {
             return self.add(bytes);
         }
-        let now = if self.first_at.load(Relaxed) == 0 {
-            self.begin()
-        } else {
-            clock::coarse()
-        };
+        let now = if self.first_at.load(Relaxed) == 0 { self.begin() } else { clock::coarse() };
         let spill = self.spill.get_or_init(Box::default);
         spill.last_at.fetch_max(now, Relaxed);
         spill.bytes.fetch_add(bytes.get(), Relaxed);
@@ -274,9 +261,7 @@ impl Direction {
     #[cold]
     pub(crate) fn end(&self) {
         if self.ended_at.load(Relaxed) == 0 {
-            let _ = self
-                .ended_at
-                .compare_exchange(0, clock::precise(), Relaxed, Relaxed);
+            let _ = self.ended_at.compare_exchange(0, clock::precise(), Relaxed, Relaxed);
         }
     }
 

@@ -44,12 +44,7 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}.{:09}",
-            self.0 / 1_000_000_000,
-            self.0 % 1_000_000_000
-        )
+        write!(f, "{}.{:09}", self.0 / 1_000_000_000, self.0 % 1_000_000_000)
     }
 }
 
@@ -62,13 +57,8 @@ pub(crate) struct Anchor {
 
 impl Anchor {
     pub(crate) fn now() -> Self {
-        let wall = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Self {
-            wall: nanos(wall),
-            monotonic: precise(),
-        }
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { wall: nanos(wall), monotonic: precise() }
     }
 
     pub(crate) const fn opened(&self) -> Timestamp {
@@ -113,10 +103,11 @@ mod imp {
         nanos(clock_gettime(ClockId::MonotonicCoarse))
     }
 
-    /// The monotonic clock is never negative and lasts for 584 years.
     #[inline]
+    #[allow(clippy::useless_conversion, reason = "the field is narrower on some targets")]
     fn nanos(time: Timespec) -> u64 {
-        time.tv_sec.cast_unsigned() * 1_000_000_000 + u64::from(time.tv_nsec.cast_unsigned())
+        // Never negative, and enough for 584 years.
+        (time.tv_sec * 1_000_000_000 + i64::from(time.tv_nsec)).unsigned_abs()
     }
 }
 

@@ -58,10 +58,7 @@ impl Close for tokio::net::UnixStream {
 
 /// `close(2)`, whose answer the standard library ignores.
 #[cfg(unix)]
-#[allow(
-    unsafe_code,
-    reason = "the answer of close(2) is not to be had otherwise"
-)]
+#[allow(unsafe_code, reason = "the answer of close(2) is not to be had otherwise")]
 fn close(stream: impl Into<std::os::fd::OwnedFd>) -> io::Result<()> {
     use std::os::fd::IntoRawFd;
 

@@ -52,13 +52,10 @@ pub struct Conn<S> {
     probe: Option<Probe<S>>,
 }
 
+#[expect(clippy::expect_used, reason = "the stream is there until the wrapper is consumed")]
 impl<S> Conn<S> {
     pub(crate) fn new(stream: S, block: Block, probe: Option<Probe<S>>) -> Self {
-        let conn = Self {
-            stream: Some(stream),
-            block: Arc::new(block),
-            probe,
-        };
+        let conn = Self { stream: Some(stream), block: Arc::new(block), probe };
         if !conn.block.options.observers().is_empty() {
             let handle = conn.handle();
             tell(&conn.block.options, |observer| observer.opened(&handle));
@@ -83,19 +80,13 @@ impl<S> Conn<S> {
 
     /// The stream itself. Bytes moved through it are not counted.
     pub fn get_ref(&self) -> &S {
-        self.stream
-            .as_ref()
-            .expect("only consuming methods take the stream out")
+        self.stream.as_ref().expect(WHOLE)
     }
 
     /// Gives the stream back, still open, with the report that the observers then do not get.
     pub fn into_inner(mut self) -> (S, Report) {
-        let info = self.sample();
-        let stream = self
-            .stream
-            .take()
-            .expect("only consuming methods take the stream out");
-        (stream, Report::new(Snapshot::take(&self.block, info), None))
+        let info = sample(&self.block, self.probe, self.get_ref());
+        (self.take_stream(), Report::new(Snapshot::take(&self.block, info), None))
     }
 
     /// Closes the connection and gives what the operating system said to it, which a drop cannot.
@@ -112,24 +103,22 @@ impl<S> Conn<S> {
         self.end(Close::close)
     }
 
-    /// Kernel facts of this moment, if the stream has any and they are wanted.
-    fn sample(&self) -> Option<Packed> {
-        match self.probe?(self.stream.as_ref()?) {
-            Ok(info) => Some(info),
-            Err(error) => {
-                self.block.note_info_error(error);
-                None
-            }
-        }
+    /// The two that every read and write needs.
+    #[inline]
+    fn parts(&mut self) -> (&mut S, &Block) {
+        (self.stream.as_mut().expect(WHOLE), &self.block)
     }
 
-    /// The end of a connection, in this order: facts, `closing`, the close itself, `closed`.
+    /// Takes the wrapper apart: what is left of it ends without a report.
+    fn take_stream(&mut self) -> S {
+        self.stream.take().expect(WHOLE)
+    }
+
     fn end(&mut self, close: impl FnOnce(S) -> io::Result<()>) -> io::Result<()> {
-        let info = self.sample();
-        let Some(stream) = self.stream.take() else {
-            return Ok(());
-        };
-        end(&self.block, info, || close(stream))
+        match self.stream.take() {
+            Some(stream) => end(&self.block, self.probe, stream, |stream| stream, close),
+            None => Ok(()),
+        }
     }
 }
 
@@ -181,20 +170,36 @@ impl<S: std::os::windows::io::AsRawSocket> std::os::windows::io::AsRawSocket for
     }
 }
 
-/// Tells the observers of a connection's end and closes it in between.
-fn end(
+/// The end of a connection, in this order: facts, `closing`, the close itself, `closed`.
+fn end<S, T>(
     block: &Arc<Block>,
-    info: Option<Packed>,
-    close: impl FnOnce() -> io::Result<()>,
+    probe: Option<Probe<S>>,
+    stream: T,
+    lend: impl FnOnce(&T) -> &S,
+    close: impl FnOnce(T) -> io::Result<()>,
 ) -> io::Result<()> {
     let options = &block.options;
     if options.observers().is_empty() {
-        return close();
+        return close(stream);
     }
-    let last = Snapshot::take(block, info);
+    let last = Snapshot::take(block, sample(block, probe, lend(&stream)));
     tell(options, |observer| observer.closing(&last));
-    let closed = close();
+    let closed = close(stream);
     let report = Report::new(last, closed.as_ref().err().map(Failure::from));
     tell(options, |observer| observer.closed(&report));
     closed
 }
+
+/// Kernel facts of this moment, if the stream has any and they are wanted.
+fn sample<S>(block: &Block, probe: Option<Probe<S>>, stream: &S) -> Option<Packed> {
+    match probe?(stream) {
+        Ok(info) => Some(info),
+        Err(error) => {
+            block.note_info_error(error);
+            None
+        }
+    }
+}
+
+/// Why a stream is there whenever it is asked for.
+const WHOLE: &str = "only methods that consume the wrapper take the stream out";

@@ -45,11 +45,7 @@ impl Failure {
 
 impl From<&io::Error> for Failure {
     fn from(error: &io::Error) -> Self {
-        Self {
-            kind: error.kind(),
-            code: error.raw_os_error(),
-            text: Cow::Owned(error.to_string()),
-        }
+        Self { kind: error.kind(), code: error.raw_os_error(), text: Cow::Owned(error.to_string()) }
     }
 }
 
@@ -57,11 +53,7 @@ impl From<tcpinfo::Error> for Failure {
     fn from(error: tcpinfo::Error) -> Self {
         let code = error.os_error().and_then(io::Error::raw_os_error);
         let text = Cow::Owned(error.to_string());
-        Self {
-            kind: io::Error::from(error).kind(),
-            code,
-            text,
-        }
+        Self { kind: io::Error::from(error).kind(), code, text }
     }
 }
 

@@ -43,12 +43,7 @@ impl Serialize for Report {
         let mut map = Present(serializer.serialize_map(None)?);
         map.snapshot(&self.last)?;
         map.entry("closedAt", Some(self.closed_at))?;
-        map.failure(
-            "closeErr",
-            "closeErrKind",
-            "closeErrCode",
-            self.close_err.as_ref(),
-        )?;
+        map.failure("closeErr", "closeErrKind", "closeErrCode", self.close_err.as_ref())?;
         map.entry("closedInfo", self.closed_info())?;
         map.0.end()
     }
@@ -97,16 +92,8 @@ impl<M: SerializeMap> Present<M> {
         self.entry("rxOps", Some(conn.rx_ops))?;
         self.failure("rxErr", "rxErrKind", "rxErrCode", conn.rx_err.as_ref())?;
         self.failure("txErr", "txErrKind", "txErrCode", conn.tx_err.as_ref())?;
-        self.failure(
-            "infoErr",
-            "infoErrKind",
-            "infoErrCode",
-            conn.info_err.as_ref(),
-        )?;
-        self.entry(
-            "reconnects",
-            Some(conn.reconnects).filter(|reconnects| *reconnects > 0),
-        )?;
+        self.failure("infoErr", "infoErrKind", "infoErrCode", conn.info_err.as_ref())?;
+        self.entry("reconnects", Some(conn.reconnects).filter(|reconnects| *reconnects > 0))?;
         self.entry("warnings", Some(conn.warnings()))?;
         self.entry("openedInfo", conn.opened_info())
     }

@@ -73,13 +73,7 @@ impl<F: Fn(&Report) + Send + Sync + 'static> Observer for F {
 /// ```
 pub fn report_channel(capacity: usize) -> (ReportSender, Receiver<Report>) {
     let (sender, receiver) = sync_channel(capacity);
-    (
-        ReportSender {
-            sender,
-            dropped: Arc::default(),
-        },
-        receiver,
-    )
+    (ReportSender { sender, dropped: Arc::default() }, receiver)
 }
 
 /// The observer's end of [`report_channel`].
@@ -106,9 +100,7 @@ impl Observer for ReportSender {
 
 impl fmt::Debug for ReportSender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReportSender")
-            .field("dropped", &self.dropped())
-            .finish_non_exhaustive()
+        f.debug_struct("ReportSender").field("dropped", &self.dropped()).finish_non_exhaustive()
     }
 }
 

@@ -104,11 +104,7 @@ impl Options {
         let addresses = addresses(&stream);
         let opened_info = self.inner.facts.then(|| Packed::read(&stream));
         let block = Block::new(self.clone(), anchor, addresses, opened_info);
-        let probe: Option<Probe<S>> = if self.inner.facts {
-            Some(Packed::read)
-        } else {
-            None
-        };
+        let probe: Option<Probe<S>> = if self.inner.facts { Some(Packed::read) } else { None };
         Conn::new(stream, block, probe)
     }
 

@@ -129,10 +129,7 @@ impl Snapshot {
             tcpinfo::Warning::merge(&mut kernel, info.warnings());
         }
         let reconnects = (self.reconnects > 0).then_some(Warning::Reconnects(self.reconnects));
-        reconnects
-            .into_iter()
-            .chain(kernel.into_iter().map(Warning::Kernel))
-            .collect()
+        reconnects.into_iter().chain(kernel.into_iter().map(Warning::Kernel)).collect()
     }
 }
 
@@ -183,11 +180,7 @@ pub struct Report {
 impl Report {
     pub(crate) fn new(last: Snapshot, close_err: Option<Failure>) -> Self {
         let closed_at = last.block.anchor.at(clock::precise());
-        Self {
-            last,
-            closed_at,
-            close_err,
-        }
+        Self { last, closed_at, close_err }
     }
 
     /// How long the connection lived.
@@ -221,19 +214,8 @@ impl fmt::Display for Report {
         if let Some(role) = self.role {
             write!(f, "{role} ")?;
         }
-        write!(
-            f,
-            "{} -> {}",
-            address(self.local_addr),
-            address(self.remote_addr)
-        )?;
-        write!(
-            f,
-            " {:?} tx={} rx={}",
-            self.duration(),
-            self.tx_bytes,
-            self.rx_bytes
-        )?;
+        write!(f, "{} -> {}", address(self.local_addr), address(self.remote_addr))?;
+        write!(f, " {:?} tx={} rx={}", self.duration(), self.tx_bytes, self.rx_bytes)?;
         for (name, info) in [("open", self.opened_info()), ("close", self.closed_info())] {
             if let Some((rtt, var)) = info.and_then(|info| Some((info.rtt?, info.rtt_var?))) {
                 write!(f, " {name}_rtt={rtt:?}/{var:?}")?;

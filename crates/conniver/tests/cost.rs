@@ -46,9 +46,7 @@ fn reading_and_writing_allocate_nothing() {
         for _ in 0..100 {
             conn.read_exact(&mut buf).unwrap();
             conn.write_all(&buf).unwrap();
-            let _ = conn
-                .write_vectored(&[IoSlice::new(&buf), IoSlice::new(&buf)])
-                .unwrap();
+            let _ = conn.write_vectored(&[IoSlice::new(&buf), IoSlice::new(&buf)]).unwrap();
         }
     });
     assert_eq!(count, 0);

@@ -204,10 +204,7 @@ fn many_threads_in_the_same_direction_lose_no_byte() {
     }
     let report = conn.snapshot();
     let rounds = 2 * ROUNDS as u64;
-    assert_eq!(
-        (report.tx_bytes, report.rx_bytes),
-        (10 * rounds, 10 * rounds)
-    );
+    assert_eq!((report.tx_bytes, report.rx_bytes), (10 * rounds, 10 * rounds));
     assert_eq!((report.tx_ops, report.rx_ops), (4 * rounds, 4 * rounds));
     assert!(report.last_tx_at >= report.first_tx_at);
 }

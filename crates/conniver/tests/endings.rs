@@ -29,10 +29,7 @@ fn pair() -> (TcpStream, TcpStream) {
 /// The report that must have arrived, and that no other did.
 fn only(reports: &Receiver<Report>) -> Report {
     let report = reports.try_recv().expect("no report");
-    assert!(
-        matches!(reports.try_recv(), Err(TryRecvError::Empty)),
-        "more than one report"
-    );
+    assert!(matches!(reports.try_recv(), Err(TryRecvError::Empty)), "more than one report");
     report
 }
 
@@ -51,14 +48,8 @@ fn a_drop_gives_one_report() {
     let report = only(&reports);
     assert_eq!((report.tx_bytes, report.rx_bytes), (5, 6));
     assert_eq!((report.tx_ops, report.rx_ops), (1, 1));
-    assert_eq!(
-        (report.local_addr, report.remote_addr),
-        (Some(local), Some(remote))
-    );
-    assert_eq!(
-        (report.role, report.category()),
-        (Some(Role::Client), Some("test"))
-    );
+    assert_eq!((report.local_addr, report.remote_addr), (Some(local), Some(remote)));
+    assert_eq!((report.role, report.category()), (Some(Role::Client), Some("test")));
     assert_eq!((&report.rx_err, &report.tx_err), (&None, &None));
     let opened = report.opened_at;
     let (first_tx, first_rx) = (report.first_tx_at.unwrap(), report.first_rx_at.unwrap());
@@ -89,11 +80,7 @@ fn an_explicit_close_gives_one_report_and_the_answer() {
     let (client, mut server) = pair();
     options.wrap(client).close().unwrap();
     assert_eq!(only(&reports).close_err, None);
-    assert_eq!(
-        server.read(&mut [0; 1]).unwrap(),
-        0,
-        "the peer must see the end"
-    );
+    assert_eq!(server.read(&mut [0; 1]).unwrap(), 0, "the peer must see the end");
 
     struct Failing;
     impl Close for Failing {
@@ -104,10 +91,7 @@ fn an_explicit_close_gives_one_report_and_the_answer() {
     let error = options.wrap_opaque(Failing).close().unwrap_err();
     assert_eq!(error.raw_os_error(), Some(5));
     let failure = only(&reports).close_err.unwrap();
-    assert_eq!(
-        (failure.code, failure.text.as_ref()),
-        (Some(5), error.to_string().as_str())
-    );
+    assert_eq!((failure.code, failure.text.as_ref()), (Some(5), error.to_string().as_str()));
 }
 
 #[test]
@@ -138,17 +122,11 @@ fn a_reset_by_the_peer_is_reported_with_what_was_moved_before() {
     drop(conn);
     let report = only(&reports);
     let failure = report.rx_err.clone().unwrap();
-    assert_eq!(
-        (failure.kind, failure.code),
-        (error.kind(), error.raw_os_error())
-    );
+    assert_eq!((failure.kind, failure.code), (error.kind(), error.raw_os_error()));
     assert_eq!(failure.text, error.to_string());
     assert_eq!((report.tx_bytes, report.rx_bytes), (100, 0));
     if tcpinfo::is_supported() {
-        assert_eq!(
-            report.closed_info().unwrap().state,
-            Some(tcpinfo::State::Close)
-        );
+        assert_eq!(report.closed_info().unwrap().state, Some(tcpinfo::State::Close));
     }
 }
 
@@ -159,17 +137,14 @@ fn a_write_after_the_peer_is_gone_is_reported_on_the_sending_side() {
     let mut conn = options.wrap(client);
     drop(server);
     let error = loop {
-        match conn.write(&[0; 1024]) {
-            Ok(_) => thread::yield_now(),
+        match conn.write_all(&[0; 1024]) {
+            Ok(()) => thread::yield_now(),
             Err(error) => break error,
         }
     };
     drop(conn);
     let report = only(&reports);
-    assert_eq!(
-        report.tx_err.as_ref().map(|failure| failure.kind),
-        Some(error.kind())
-    );
+    assert_eq!(report.tx_err.as_ref().map(|failure| failure.kind), Some(error.kind()));
     assert_eq!(report.rx_err, None);
 }
 
@@ -178,14 +153,10 @@ fn deadlines_and_would_block_are_no_errors() {
     let (options, reports) = watched();
     let (client, _server) = pair();
     let mut conn = options.wrap(client);
-    conn.set_read_timeout(Some(Duration::from_millis(1)))
-        .unwrap();
+    conn.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
     assert!(conn.read(&mut [0; 1]).is_err());
     conn.set_nonblocking(true).unwrap();
-    assert_eq!(
-        conn.read(&mut [0; 1]).unwrap_err().kind(),
-        ErrorKind::WouldBlock
-    );
+    assert_eq!(conn.read(&mut [0; 1]).unwrap_err().kind(), ErrorKind::WouldBlock);
     drop(conn);
     let report = only(&reports);
     assert_eq!((&report.rx_err, &report.tx_err), (&None, &None));
@@ -237,11 +208,7 @@ impl Diary {
             None => "unknown",
             Some((fd, socket)) => {
                 let now = std::fs::read_link(format!("/proc/self/fd/{fd}"));
-                if now.is_ok_and(|now| now == *socket) {
-                    "open"
-                } else {
-                    "closed"
-                }
+                if now.is_ok_and(|now| now == *socket) { "open" } else { "closed" }
             }
         };
         self.entries.lock().unwrap().push(format!("{event} {open}"));
@@ -272,10 +239,8 @@ fn closing_comes_while_the_descriptor_is_open_and_closed_after() {
 
     let entries = Arc::new(Mutex::new(Vec::new()));
     let socket = Arc::new(Mutex::new(None));
-    let options = Options::new().observer(Diary {
-        entries: Arc::clone(&entries),
-        socket: Arc::clone(&socket),
-    });
+    let options = Options::new()
+        .observer(Diary { entries: Arc::clone(&entries), socket: Arc::clone(&socket) });
     for explicit in [false, true] {
         let (client, _server) = pair();
         let fd = client.as_raw_fd();
@@ -311,11 +276,7 @@ fn a_panicking_observer_is_contained_and_counted() {
     let mut conn = options.wrap_opaque(Vec::new());
     conn.write_all(b"x").unwrap();
     drop(conn);
-    assert_eq!(
-        only(&reports).tx_bytes,
-        1,
-        "the other observer still gets its report"
-    );
+    assert_eq!(only(&reports).tx_bytes, 1, "the other observer still gets its report");
     assert_eq!(options.observer_panics(), 3);
 }
 
@@ -337,21 +298,13 @@ fn a_slow_consumer_never_holds_up_a_close() {
 #[test]
 fn opaque_streams_say_that_kernel_facts_are_unavailable() {
     let (options, reports) = watched();
-    let addresses: [SocketAddr; 2] = [
-        "192.0.2.1:1".parse().unwrap(),
-        "[2001:db8::1]:2".parse().unwrap(),
-    ];
+    let addresses: [SocketAddr; 2] =
+        ["192.0.2.1:1".parse().unwrap(), "[2001:db8::1]:2".parse().unwrap()];
     drop(options.wrap_opaque_with_addresses(io::empty(), Some(addresses[0]), Some(addresses[1])));
     let report = only(&reports);
     assert!(report.opened_info().is_none() && report.closed_info().is_none());
-    assert_eq!(
-        report.info_err.as_ref().unwrap().kind,
-        ErrorKind::Unsupported
-    );
-    assert_eq!(
-        (report.local_addr, report.remote_addr),
-        (Some(addresses[0]), Some(addresses[1]))
-    );
+    assert_eq!(report.info_err.as_ref().unwrap().kind, ErrorKind::Unsupported);
+    assert_eq!((report.local_addr, report.remote_addr), (Some(addresses[0]), Some(addresses[1])));
 
     drop(options.facts(false).wrap_opaque(io::empty()));
     assert_eq!(only(&reports).info_err, None, "nobody asked for facts");
@@ -394,11 +347,7 @@ fn a_handle_outlives_the_connection_and_does_not_keep_it_open() {
     let conn = options.wrap(client);
     let handle = conn.handle();
     drop(conn);
-    assert_eq!(
-        server.read(&mut [0; 1]).unwrap(),
-        0,
-        "the peer must see the end"
-    );
+    assert_eq!(server.read(&mut [0; 1]).unwrap(), 0, "the peer must see the end");
     let report = only(&reports);
     assert_eq!(handle.id(), report.id);
     assert_eq!(handle.snapshot().remote_addr, report.remote_addr);
@@ -407,9 +356,8 @@ fn a_handle_outlives_the_connection_and_does_not_keep_it_open() {
 #[test]
 fn connections_have_identities_of_their_own() {
     let options = Options::new();
-    let ids: std::collections::HashSet<_> = (0..100)
-        .map(|_| options.wrap_opaque(io::empty()).handle().id())
-        .collect();
+    let ids: std::collections::HashSet<_> =
+        (0..100).map(|_| options.wrap_opaque(io::empty()).handle().id()).collect();
     assert_eq!(ids.len(), 100);
 }
 
@@ -425,10 +373,7 @@ fn facts_at_both_ends_are_the_kernels() {
     let report = only(&reports);
     let (opened, closed) = (report.opened_info().unwrap(), report.closed_info().unwrap());
     assert_eq!((opened.tx_bytes, opened.tx_data_segs), (Some(0), Some(0)));
-    assert_eq!(
-        closed.tx_bytes.unwrap() - closed.retransmitted.unwrap(),
-        report.tx_bytes
-    );
+    assert_eq!(closed.tx_bytes.unwrap() - closed.retransmitted.unwrap(), report.tx_bytes);
     assert_eq!(closed.state, Some(tcpinfo::State::Established));
 }
 
@@ -452,18 +397,8 @@ fn json_keeps_its_keys_and_leaves_absent_ones_out() {
         assert!(keys[key].is_string(), "{key}: {json:#}");
     }
     assert_eq!((&keys["txBytes"], &keys["rxBytes"]), (&1.into(), &0.into()));
-    for key in [
-        "firstRxAt",
-        "lastRxAt",
-        "txErr",
-        "infoErr",
-        "reconnects",
-        "closeErr",
-    ] {
-        assert!(
-            !keys.contains_key(key) || !tcpinfo::is_supported(),
-            "{key}: {json:#}"
-        );
+    for key in ["firstRxAt", "lastRxAt", "txErr", "infoErr", "reconnects", "closeErr"] {
+        assert!(!keys.contains_key(key) || !tcpinfo::is_supported(), "{key}: {json:#}");
     }
     assert!(keys["warnings"].is_array());
     if tcpinfo::is_supported() {

@@ -27,16 +27,8 @@ impl CongestionName {
     /// Takes over a name as the kernel returns it: up to 16 bytes, ended by the first NUL.
     #[inline]
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        let mut name = Self {
-            bytes: [0; Self::CAPACITY],
-            len: 0,
-        };
-        for (slot, byte) in name
-            .bytes
-            .iter_mut()
-            .zip(bytes)
-            .take_while(|(_, byte)| **byte != 0)
-        {
+        let mut name = Self { bytes: [0; Self::CAPACITY], len: 0 };
+        for (slot, byte) in name.bytes.iter_mut().zip(bytes).take_while(|(_, byte)| **byte != 0) {
             *slot = *byte;
             name.len += 1;
         }
@@ -243,10 +235,7 @@ impl CcInfo {
 
     #[cfg_attr(not(any(target_os = "linux", target_os = "android")), allow(dead_code))]
     pub(crate) fn new(bytes: [u8; Self::CAPACITY], len: usize) -> Self {
-        Self {
-            bytes,
-            len: u8::try_from(len.min(Self::CAPACITY)).unwrap_or_default(),
-        }
+        Self { bytes, len: u8::try_from(len.min(Self::CAPACITY)).unwrap_or_default() }
     }
 
     fn from_bytes(bytes: &[u8]) -> Self {
@@ -270,19 +259,11 @@ impl fmt::Debug for CcInfo {
 }
 
 fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
-    bytes
-        .get(offset..)?
-        .first_chunk()
-        .copied()
-        .map(u16::from_ne_bytes)
+    bytes.get(offset..)?.first_chunk().copied().map(u16::from_ne_bytes)
 }
 
 fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
-    bytes
-        .get(offset..)?
-        .first_chunk()
-        .copied()
-        .map(u32::from_ne_bytes)
+    bytes.get(offset..)?.first_chunk().copied().map(u32::from_ne_bytes)
 }
 
 #[cfg(test)]
@@ -356,10 +337,7 @@ mod tests {
 
     #[test]
     fn any_bytes_make_a_name() {
-        assert_eq!(
-            CongestionName::from_bytes(&[b'a'; 40]).as_str(),
-            "a".repeat(16)
-        );
+        assert_eq!(CongestionName::from_bytes(&[b'a'; 40]).as_str(), "a".repeat(16));
         assert_eq!(CongestionName::from_bytes(b"\xffcubic").as_str(), "");
         assert_eq!(
             CongestionName::from_bytes("aaaaaaaaaaaaaaaé".as_bytes()).as_str(),

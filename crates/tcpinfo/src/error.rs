@@ -41,12 +41,7 @@ pub enum ErrorKind {
 impl Error {
     #[cfg_attr(any(target_os = "linux", target_os = "android"), allow(dead_code))]
     pub(crate) const fn unsupported(query: &'static str) -> Self {
-        Self {
-            kind: ErrorKind::Unsupported,
-            query,
-            descriptor: None,
-            os: None,
-        }
+        Self { kind: ErrorKind::Unsupported, query, descriptor: None, os: None }
     }
 
     #[cfg_attr(not(any(target_os = "linux", target_os = "android")), allow(dead_code))]
@@ -56,12 +51,7 @@ impl Error {
         descriptor: u64,
         os: io::Error,
     ) -> Self {
-        Self {
-            kind,
-            query,
-            descriptor: Some(descriptor),
-            os: Some(os),
-        }
+        Self { kind, query, descriptor: Some(descriptor), os: Some(os) }
     }
 
     /// What went wrong.

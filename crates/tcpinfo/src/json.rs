@@ -85,16 +85,8 @@ impl Serialize for TcpInfo {
         let mut map = Present(serializer.serialize_map(None)?);
         map.entry("state", self.state)?;
         map.entry("caState", self.ca_state)?;
-        map.entry(
-            "txOptions",
-            self.options
-                .map(|set| OptionList(set, self.tx_window_scale)),
-        )?;
-        map.entry(
-            "rxOptions",
-            self.options
-                .map(|set| OptionList(set, self.rx_window_scale)),
-        )?;
+        map.entry("txOptions", self.options.map(|set| OptionList(set, self.tx_window_scale)))?;
+        map.entry("rxOptions", self.options.map(|set| OptionList(set, self.rx_window_scale)))?;
         map.entry("txMSS", self.tx_mss)?;
         map.entry("rxMSS", self.rx_mss)?;
         map.entry("pathMTU", self.path_mtu)?;
@@ -218,10 +210,7 @@ impl Serialize for BbrInfo {
         map.time("minRTT", self.min_rtt)?;
         map.entry("pacingGain", Some(self.pacing_gain))?;
         map.entry("cwndGain", Some(self.cwnd_gain))?;
-        map.entry(
-            "tail",
-            (!self.tail.as_bytes().is_empty()).then_some(self.tail),
-        )?;
+        map.entry("tail", (!self.tail.as_bytes().is_empty()).then_some(self.tail))?;
         map.0.end()
     }
 }
@@ -295,10 +284,8 @@ impl<M: SerializeMap> Present<M> {
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
 
-    bytes
-        .iter()
-        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

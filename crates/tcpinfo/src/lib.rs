@@ -59,7 +59,17 @@
 //! congestion control name; no heap allocation. The kernel takes the socket's lock for it, so a
 //! call may wait for another thread's `send` on the same socket.
 
-#![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        clippy::unwrap_used
+    )
+)]
 
 mod congestion;
 mod error;

@@ -110,18 +110,12 @@ impl Options {
     #[inline]
     pub const fn get(self, option: TcpOption) -> Option<bool> {
         let bit = option.bit();
-        if self.known & bit == 0 {
-            None
-        } else {
-            Some(self.set & bit != 0)
-        }
+        if self.known & bit == 0 { None } else { Some(self.set & bit != 0) }
     }
 
     /// The options in use.
     pub fn iter(self) -> impl Iterator<Item = TcpOption> {
-        TcpOption::ALL
-            .into_iter()
-            .filter(move |option| self.set & option.bit() != 0)
+        TcpOption::ALL.into_iter().filter(move |option| self.set & option.bit() != 0)
     }
 
     /// The bits as the kernel returned them.

@@ -62,9 +62,8 @@ impl Packed {
             }
         }
         let name = congestion.as_ref().map_or("", CongestionName::as_str);
-        let [len_low, len_high] = u16::try_from(info.returned_len())
-            .unwrap_or_default()
-            .to_le_bytes();
+        let [len_low, len_high] =
+            u16::try_from(info.returned_len()).unwrap_or_default().to_le_bytes();
         let order = match info.byte_order() {
             ByteOrder::Little => 0,
             ByteOrder::Big => 1,
@@ -74,9 +73,7 @@ impl Packed {
         bytes.extend(bitmap.to_le_bytes());
         bytes.extend(words.get(..end).unwrap_or_default());
         bytes.extend(name.as_bytes());
-        Self {
-            bytes: bytes.into_boxed_slice(),
-        }
+        Self { bytes: bytes.into_boxed_slice() }
     }
 
     /// The facts as they were read.
@@ -103,11 +100,7 @@ impl Packed {
             }
         }
         let len = usize::from(u16::from_le_bytes([len_low, len_high]));
-        let order = if order == 1 {
-            ByteOrder::Big
-        } else {
-            ByteOrder::Little
-        };
+        let order = if order == 1 { ByteOrder::Big } else { ByteOrder::Little };
         let native =
             LinuxTcpInfo::from_bytes_in(bytes.get(..len)?, order).with_kernel_major(kernel_major);
         let congestion = (!rest.is_empty()).then(|| CongestionName::from_bytes(rest));

@@ -13,10 +13,7 @@
 /// assert!(!rtt.is_absent());
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(
-    clippy::exhaustive_enums,
-    reason = "three answers are the whole contract"
-)]
+#[allow(clippy::exhaustive_enums, reason = "three answers are the whole contract")]
 pub enum Reading<T> {
     /// The running kernel or operating system does not have this field.
     Absent,

@@ -89,9 +89,7 @@ impl SocketMemory {
 
     /// Decodes the numbers as the kernel returned them, in this machine's byte order.
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        let mut words = bytes
-            .chunks_exact(4)
-            .map(|word| word.try_into().map(u32::from_ne_bytes));
+        let mut words = bytes.chunks_exact(4).map(|word| word.try_into().map(u32::from_ne_bytes));
         let mut next = || words.next().and_then(Result::ok);
         Self {
             rx_alloc_bytes: next(),

@@ -117,26 +117,18 @@ impl Default for Thresholds {
 }
 
 pub(crate) fn find(info: &TcpInfo, thresholds: &Thresholds) -> Vec<Warning> {
-    let retransmitted = info
-        .retransmitted_segs
-        .filter(|segs| *segs >= thresholds.retransmitted_segs);
+    let retransmitted =
+        info.retransmitted_segs.filter(|segs| *segs >= thresholds.retransmitted_segs);
     let retransmitted_bytes = info.retransmitted.filter(|bytes| {
         *bytes > 0 && (retransmitted.is_some() || info.retransmitted_segs.is_none())
     });
     let limited = |time: Option<Duration>| time.filter(|time| *time >= thresholds.limited_time);
-    let marked = [info.tx_ce_segs, info.rx_ce_segs]
-        .into_iter()
-        .flatten()
-        .reduce(|a, b| a + b);
+    let marked = [info.tx_ce_segs, info.rx_ce_segs].into_iter().flatten().reduce(|a, b| a + b);
     [
         retransmitted_bytes.map(Warning::RetransmittedBytes),
         retransmitted.map(Warning::RetransmittedSegs),
-        info.timeouts
-            .filter(|count| *count >= thresholds.timeouts)
-            .map(Warning::Timeouts),
-        info.backoff
-            .filter(|count| *count >= thresholds.backoff)
-            .map(Warning::Backoff),
+        info.timeouts.filter(|count| *count >= thresholds.timeouts).map(Warning::Timeouts),
+        info.backoff.filter(|count| *count >= thresholds.backoff).map(Warning::Backoff),
         info.unanswered_probes
             .filter(|count| *count >= thresholds.unanswered_probes)
             .map(Warning::UnansweredProbes),
@@ -159,6 +151,5 @@ pub(crate) fn find(info: &TcpInfo, thresholds: &Thresholds) -> Vec<Warning> {
 }
 
 fn overflow(info: &TcpInfo) -> Option<u64> {
-    info.accept_queue
-        .filter(|length| info.accept_queue_limit.is_some_and(|limit| *length > limit))
+    info.accept_queue.filter(|length| info.accept_queue_limit.is_some_and(|limit| *length > limit))
 }

@@ -52,23 +52,14 @@ const GROWTHS: &[(usize, &[&str])] = &[
     (120, &["pacing_rate", "max_pacing_rate"]),
     (136, &["bytes_acked", "bytes_received"]),
     (144, &["segs_out", "segs_in"]),
-    (
-        160,
-        &["notsent_bytes", "min_rtt", "data_segs_in", "data_segs_out"],
-    ),
+    (160, &["notsent_bytes", "min_rtt", "data_segs_in", "data_segs_out"]),
     (168, &["delivery_rate", "delivery_rate_app_limited"]),
     (192, &["busy_time", "rwnd_limited", "sndbuf_limited"]),
     (200, &["delivered", "delivered_ce"]),
-    (
-        224,
-        &["bytes_sent", "bytes_retrans", "dsack_dups", "reord_seen"],
-    ),
+    (224, &["bytes_sent", "bytes_retrans", "dsack_dups", "reord_seen"]),
     (232, &["rcv_ooopack", "snd_wnd"]),
     (240, &["rcv_wnd", "rehash"]),
-    (
-        248,
-        &["total_rto", "total_rto_recoveries", "total_rto_time"],
-    ),
+    (248, &["total_rto", "total_rto_recoveries", "total_rto_time"]),
     (
         280,
         &[
@@ -135,28 +126,13 @@ fn presence_comes_from_the_returned_length_for_every_kernel() {
 #[test]
 fn a_field_is_absent_until_its_last_byte_is_there() {
     for field in schema() {
-        if [
-            "last_ack_sent",
-            "fackets",
-            "fastopen_client_fail",
-            "ecn_mode",
-        ]
-        .contains(&field.name)
-        {
+        if ["last_ack_sent", "fackets", "fastopen_client_fail", "ecn_mode"].contains(&field.name) {
             continue;
         }
         let short = LinuxTcpInfo::from_bytes(&established(field.min_len - 1));
         let exact = LinuxTcpInfo::from_bytes(&established(field.min_len));
-        assert!(
-            short.field(field.name).unwrap().is_absent(),
-            "{} is early",
-            field.name
-        );
-        assert!(
-            !exact.field(field.name).unwrap().is_absent(),
-            "{} is late",
-            field.name
-        );
+        assert!(short.field(field.name).unwrap().is_absent(), "{} is early", field.name);
+        assert!(!exact.field(field.name).unwrap().is_absent(), "{} is late", field.name);
     }
 }
 
@@ -196,15 +172,9 @@ fn both_byte_orders_give_the_same_answers() {
     assert_eq!(big.snd_wscale(), Reading::Value(7));
     assert_eq!(big.rcv_wscale(), Reading::Value(9));
     assert_eq!(big.delivery_rate_app_limited(), Reading::Value(true));
-    assert_eq!(
-        big.fastopen_client_fail(),
-        Reading::Value(FastOpenFailure::DataNotAcked)
-    );
+    assert_eq!(big.fastopen_client_fail(), Reading::Value(FastOpenFailure::DataNotAcked));
     assert_eq!(big.ecn_mode(), Reading::Value(EcnMode::AccEcn));
-    assert_eq!(
-        big.accecn_opt_seen(),
-        Reading::Value(AccEcnOption::EmptySeen)
-    );
+    assert_eq!(big.accecn_opt_seen(), Reading::Value(AccEcnOption::EmptySeen));
     assert_eq!(big.accecn_fail_mode(), Reading::Value(9));
 }
 
@@ -217,11 +187,7 @@ fn sample_in_both_orders() -> (Vec<u8>, Vec<u8>) {
     put(&mut big, 0, &[1, 3, 2, 1, 4, 0x0f, 0x79, 0b1100_0000]);
     for field in schema().filter(|field| field.bits.is_none() && field.offset >= 8) {
         let value = 0x0102_0304_0506_0708u64.rotate_left(u32::try_from(field.offset).unwrap());
-        put(
-            &mut little,
-            field.offset,
-            &value.to_le_bytes()[..field.width],
-        );
+        put(&mut little, field.offset, &value.to_le_bytes()[..field.width]);
         let narrow = &value.to_le_bytes()[..field.width];
         let reversed: Vec<u8> = narrow.iter().rev().copied().collect();
         put(&mut big, field.offset, &reversed);
@@ -243,11 +209,7 @@ fn sentinels_are_not_values() {
     put(&mut bytes, 148, &u32::MAX.to_ne_bytes());
     let info = LinuxTcpInfo::from_bytes(&bytes);
     assert_eq!(info.rtt(), Reading::Unset);
-    assert_eq!(
-        info.rttvar(),
-        Reading::Unset,
-        "the default before any sample"
-    );
+    assert_eq!(info.rttvar(), Reading::Unset, "the default before any sample");
     assert_eq!(info.snd_ssthresh(), Reading::Unset);
     assert_eq!(info.pacing_rate(), Reading::Unset);
     assert_eq!(info.max_pacing_rate(), Reading::Unset);
@@ -256,17 +218,9 @@ fn sentinels_are_not_values() {
     assert_eq!(info.ato(), Reading::Unset);
     assert_eq!(info.delivery_rate(), Reading::Unset);
     assert_eq!(info.delivery_rate_app_limited(), Reading::Unset);
-    assert_eq!(
-        info.snd_wscale(),
-        Reading::Unset,
-        "window scaling was not negotiated"
-    );
+    assert_eq!(info.snd_wscale(), Reading::Unset, "window scaling was not negotiated");
     assert_eq!(info.last_data_sent(), Reading::Unset, "no data was sent");
-    assert_eq!(
-        info.total_retrans(),
-        Reading::Value(0),
-        "a counter at zero is a value"
-    );
+    assert_eq!(info.total_retrans(), Reading::Value(0), "a counter at zero is a value");
     assert_eq!(info.retransmits(), Reading::Value(0));
 }
 
@@ -294,12 +248,9 @@ fn times_keep_the_unit_of_each_field() {
     ] {
         assert_eq!(reading, Reading::Value(micros));
     }
-    for reading in [
-        info.last_data_sent(),
-        info.last_data_recv(),
-        info.last_ack_recv(),
-        info.total_rto_time(),
-    ] {
+    for reading in
+        [info.last_data_sent(), info.last_data_recv(), info.last_ack_recv(), info.total_rto_time()]
+    {
         assert_eq!(reading, Reading::Value(millis));
     }
     assert_eq!(info.last_ack_sent(), Reading::Absent, "no kernel fills it");
@@ -333,14 +284,8 @@ fn a_listener_shows_its_accept_queue_and_nothing_it_does_not_have() {
     assert_eq!(info.accept_queue(), Reading::Value(5));
 
     let portable = TcpInfo::from_native(Native::Linux(info), None);
-    assert_eq!(
-        (portable.accept_queue, portable.accept_queue_limit),
-        (Some(5), Some(128))
-    );
-    assert_eq!(
-        (portable.in_flight_segs, portable.retransmitted_segs),
-        (None, None)
-    );
+    assert_eq!((portable.accept_queue, portable.accept_queue_limit), (Some(5), Some(128)));
+    assert_eq!((portable.in_flight_segs, portable.retransmitted_segs), (None, None));
 }
 
 #[test]
@@ -350,48 +295,27 @@ fn stamps_of_a_connection_that_never_was_are_not_ages() {
         bytes[0] = state;
         put(&mut bytes, 68, &[0; 4]);
         let info = LinuxTcpInfo::from_bytes(&bytes);
-        for reading in [
-            info.last_data_sent(),
-            info.last_data_recv(),
-            info.last_ack_recv(),
-        ] {
+        for reading in [info.last_data_sent(), info.last_data_recv(), info.last_ack_recv()] {
             assert_eq!(reading, Reading::Unset, "state {state}");
         }
     }
     let mut dead = established(280);
     dead[0] = 7;
     let dead = LinuxTcpInfo::from_bytes(&dead);
-    assert!(
-        dead.last_ack_recv().value().is_some(),
-        "a dead connection keeps its stamps"
-    );
+    assert!(dead.last_ack_recv().value().is_some(), "a dead connection keeps its stamps");
 }
 
 #[test]
 fn fast_open_bits_share_a_byte_that_older_kernels_return_too() {
     let reading = |len: usize, bits: u8| {
         let mut bytes = established(len);
-        bytes[7] = if cfg!(target_endian = "big") {
-            bits << 5
-        } else {
-            bits << 1
-        };
+        bytes[7] = if cfg!(target_endian = "big") { bits << 5 } else { bits << 1 };
         LinuxTcpInfo::from_bytes(&bytes).fastopen_client_fail()
     };
     assert_eq!(reading(224, 0), Reading::Absent);
-    assert_eq!(
-        reading(232, 0),
-        Reading::Unset,
-        "5.4 or 5.5: nobody can tell"
-    );
-    assert_eq!(
-        reading(240, 0),
-        Reading::Value(FastOpenFailure::Unspecified)
-    );
-    assert_eq!(
-        reading(232, 3),
-        Reading::Value(FastOpenFailure::SynRetransmitted)
-    );
+    assert_eq!(reading(232, 0), Reading::Unset, "5.4 or 5.5: nobody can tell");
+    assert_eq!(reading(240, 0), Reading::Value(FastOpenFailure::Unspecified));
+    assert_eq!(reading(232, 3), Reading::Value(FastOpenFailure::SynRetransmitted));
 }
 
 #[test]
@@ -402,10 +326,7 @@ fn the_newest_option_bits_are_unknown_where_the_length_does_not_vouch_for_them()
         LinuxTcpInfo::from_bytes(&bytes).options().value().unwrap()
     };
     assert_eq!(options(240, 7).get(TcpOption::UsecTimestamps), None);
-    assert_eq!(
-        options(240, 0x47).get(TcpOption::UsecTimestamps),
-        Some(true)
-    );
+    assert_eq!(options(240, 0x47).get(TcpOption::UsecTimestamps), Some(true));
     assert_eq!(options(248, 7).get(TcpOption::UsecTimestamps), Some(false));
     assert_eq!(options(248, 7).get(TcpOption::TfoChild), None);
     assert_eq!(options(248, 0x87).get(TcpOption::TfoChild), Some(true));
@@ -419,48 +340,23 @@ fn the_last_word_is_cut_by_evidence_then_by_kernel_version() {
         let mut bytes = established(280);
         put(&mut bytes, 276, &word);
         let info = LinuxTcpInfo::from_bytes_in(&bytes, ByteOrder::Little).with_kernel_major(major);
-        (
-            info.ecn_mode(),
-            info.accecn_opt_seen(),
-            info.accecn_fail_mode(),
-        )
+        (info.ecn_mode(), info.accecn_opt_seen(), info.accecn_fail_mode())
     };
     use Reading::Value;
     // The upper half is in use: 6.18, whatever the version says.
     let expected = (Reading::Absent, Value(AccEcnOption::CounterSeen), Value(1));
     assert_eq!(read([1, 0, 2, 0], 0), expected);
     // More than four bits in the first byte: 7.0.
-    let expected = (
-        Value(EcnMode::AccEcn),
-        Value(AccEcnOption::CounterSeen),
-        Value(1),
-    );
+    let expected = (Value(EcnMode::AccEcn), Value(AccEcnOption::CounterSeen), Value(1));
     assert_eq!(read([0b0001_1010, 0, 0, 0], 0), expected);
     // Both are possible: the version decides, or nobody.
-    let expected = (
-        Value(EcnMode::Rfc3168),
-        Value(AccEcnOption::NotSeen),
-        Value(0),
-    );
+    let expected = (Value(EcnMode::Rfc3168), Value(AccEcnOption::NotSeen), Value(0));
     assert_eq!(read([1, 0, 0, 0], 7), expected);
-    assert_eq!(
-        read([1, 0, 0, 0], 6),
-        (Reading::Absent, Value(AccEcnOption::NotSeen), Value(1))
-    );
-    assert_eq!(
-        read([1, 0, 0, 0], 0),
-        (Reading::Absent, Reading::Absent, Reading::Absent)
-    );
+    assert_eq!(read([1, 0, 0, 0], 6), (Reading::Absent, Value(AccEcnOption::NotSeen), Value(1)));
+    assert_eq!(read([1, 0, 0, 0], 0), (Reading::Absent, Reading::Absent, Reading::Absent));
     // All clear means the same in both cuts, but only one has a mode.
-    assert_eq!(
-        read([0; 4], 0),
-        (Reading::Absent, Value(AccEcnOption::NotSeen), Value(0))
-    );
-    let expected = (
-        Value(EcnMode::Disabled),
-        Value(AccEcnOption::NotSeen),
-        Value(0),
-    );
+    assert_eq!(read([0; 4], 0), (Reading::Absent, Value(AccEcnOption::NotSeen), Value(0)));
+    let expected = (Value(EcnMode::Disabled), Value(AccEcnOption::NotSeen), Value(0));
     assert_eq!(read([0; 4], 7), expected);
 }
 

@@ -26,9 +26,7 @@ fn pair(address: &str) -> (TcpStream, TcpStream) {
 }
 
 fn linux(sock: &impl AsFd) -> LinuxTcpInfo {
-    let Native::Linux(info) = read_native(sock).unwrap() else {
-        panic!("not Linux's structure")
-    };
+    let Native::Linux(info) = read_native(sock).unwrap() else { panic!("not Linux's structure") };
     info
 }
 
@@ -40,9 +38,7 @@ fn anything_that_lends_its_descriptor_can_be_asked() {
         TcpInfo::read(&client).unwrap().state,
         TcpInfo::read(&&client).unwrap().state,
         TcpInfo::read(&borrowed).unwrap().state,
-        TcpInfo::read(&std::sync::Arc::new(client.as_fd()))
-            .unwrap()
-            .state,
+        TcpInfo::read(&std::sync::Arc::new(client.as_fd())).unwrap().state,
     ] {
         assert_eq!(state, Some(State::Established));
     }
@@ -54,11 +50,7 @@ fn the_kernel_fills_at_least_what_every_kernel_has() {
     let info = linux(&client);
     assert!(info.returned_len() >= 104, "{} bytes", info.returned_len());
     assert_eq!(info.as_bytes().len(), info.returned_len());
-    assert!(
-        info.rtt()
-            .value()
-            .is_some_and(|rtt| rtt < Duration::from_secs(1))
-    );
+    assert!(info.rtt().value().is_some_and(|rtt| rtt < Duration::from_secs(1)));
     assert!(info.snd_mss().value().is_some_and(|mss| mss > 0));
 }
 
@@ -67,29 +59,16 @@ fn states_follow_a_connection_to_its_end() {
     let (client, mut server) = pair("127.0.0.1:0");
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(server.read(&mut [0; 1]).unwrap(), 0);
-    assert_eq!(
-        TcpInfo::read(&server).unwrap().state,
-        Some(State::CloseWait)
-    );
+    assert_eq!(TcpInfo::read(&server).unwrap().state, Some(State::CloseWait));
     // Until the peer's kernel acknowledges the FIN, which may be delayed, it is FIN_WAIT1.
     let half_closed = TcpInfo::read(&client).unwrap().state;
-    assert!(
-        matches!(half_closed, Some(State::FinWait1 | State::FinWait2)),
-        "{half_closed:?}"
-    );
+    assert!(matches!(half_closed, Some(State::FinWait1 | State::FinWait2)), "{half_closed:?}");
     server.shutdown(Shutdown::Write).unwrap();
     let mut client = client;
     assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
     let info = TcpInfo::read(&client).unwrap();
-    assert!(
-        matches!(info.state, Some(State::Close | State::TimeWait)),
-        "{:?}",
-        info.state
-    );
-    assert!(
-        info.rtt.is_some(),
-        "the counters stay until the descriptor is closed"
-    );
+    assert!(matches!(info.state, Some(State::Close | State::TimeWait)), "{:?}", info.state);
+    assert!(info.rtt.is_some(), "the counters stay until the descriptor is closed");
 }
 
 #[test]
@@ -113,13 +92,7 @@ fn a_listener_and_a_fresh_socket_show_no_measurements() {
     assert_eq!(info.state, Some(State::Listen));
     assert_eq!(info.accept_queue, Some(1));
     assert!(info.accept_queue_limit.is_some_and(|limit| limit > 0));
-    for absent in [
-        info.rtt,
-        info.rto,
-        info.min_rtt,
-        info.last_tx_age,
-        info.last_rx_age,
-    ] {
+    for absent in [info.rtt, info.rto, info.min_rtt, info.last_tx_age, info.last_rx_age] {
         assert_eq!(absent, None);
     }
     assert_eq!((info.retransmitted_segs, info.tx_bytes), (None, None));
@@ -130,13 +103,7 @@ fn a_listener_and_a_fresh_socket_show_no_measurements() {
     let unconnected = socket_that_was_refused(port);
     let info = TcpInfo::read(&unconnected).unwrap();
     assert_eq!(info.state, Some(State::Close));
-    for absent in [
-        info.rtt,
-        info.rtt_var,
-        info.min_rtt,
-        info.last_tx_age,
-        info.last_rx_ack_age,
-    ] {
+    for absent in [info.rtt, info.rtt_var, info.min_rtt, info.last_tx_age, info.last_rx_ack_age] {
         assert_eq!(absent, None, "{info:?}");
     }
     assert_eq!(linux(&unconnected).min_rtt(), Reading::Unset);
@@ -154,9 +121,7 @@ fn socket_that_was_refused(port: u16) -> std::os::fd::OwnedFd {
     let address = libc::sockaddr_in {
         sin_family: libc::sa_family_t::try_from(libc::AF_INET).unwrap(),
         sin_port: port.to_be(),
-        sin_addr: libc::in_addr {
-            s_addr: u32::from_ne_bytes([127, 0, 0, 1]),
-        },
+        sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes([127, 0, 0, 1]) },
         sin_zero: [0; 8],
     };
     let len = libc::socklen_t::try_from(size_of_val(&address)).unwrap();
@@ -175,15 +140,8 @@ fn ages_are_in_milliseconds() {
     std::thread::sleep(Duration::from_millis(60));
     let age = TcpInfo::read(&client).unwrap().last_tx_age.unwrap();
     // A tick is at most 10 ms; the age spans the sleep and not more than the time until now.
-    let (least, most) = (
-        Duration::from_millis(40),
-        start.elapsed() + Duration::from_millis(40),
-    );
-    assert!(
-        (least..=most).contains(&age),
-        "{age:?} after {:?}",
-        start.elapsed()
-    );
+    let (least, most) = (Duration::from_millis(40), start.elapsed() + Duration::from_millis(40));
+    assert!((least..=most).contains(&age), "{age:?} after {:?}", start.elapsed());
 }
 
 #[test]
@@ -194,10 +152,7 @@ fn byte_counts_equal_what_was_moved() {
         server.read_exact(&mut [0; 12_345]).unwrap();
         server.write_all(&[2; 678]).unwrap();
         client.read_exact(&mut [0; 678]).unwrap();
-        let (near, far) = (
-            TcpInfo::read(&client).unwrap(),
-            TcpInfo::read(&server).unwrap(),
-        );
+        let (near, far) = (TcpInfo::read(&client).unwrap(), TcpInfo::read(&server).unwrap());
         assert_eq!(near.rx_bytes, Some(678));
         assert_eq!(far.rx_bytes, Some(12_345));
         let sent = |info: &TcpInfo| Some(info.tx_bytes? - info.retransmitted?);
@@ -208,12 +163,7 @@ fn byte_counts_equal_what_was_moved() {
 #[test]
 fn errors_are_distinct_and_keep_the_operating_systems_own() {
     let kind = |error: tcpinfo::Error| {
-        assert!(
-            error
-                .os_error()
-                .is_some_and(|os| os.raw_os_error().is_some()),
-            "{error:?}"
-        );
+        assert!(error.os_error().is_some_and(|os| os.raw_os_error().is_some()), "{error:?}");
         assert!(error.to_string().contains("TCP_INFO"), "{error}");
         error.kind()
     };
@@ -226,30 +176,15 @@ fn errors_are_distinct_and_keep_the_operating_systems_own() {
         assert_eq!(kind(error.unwrap_err()), ErrorKind::NotTcp);
     }
     let file = File::open("/dev/null").unwrap();
-    assert_eq!(
-        kind(TcpInfo::read(&file).unwrap_err()),
-        ErrorKind::NotSocket
-    );
+    assert_eq!(kind(TcpInfo::read(&file).unwrap_err()), ErrorKind::NotSocket);
     // SAFETY: the number is far above the limit of open files, so it belongs to nobody.
     let nobody = unsafe { BorrowedFd::borrow_raw(i32::MAX) };
-    assert_eq!(
-        kind(TcpInfo::read(&nobody).unwrap_err()),
-        ErrorKind::BadDescriptor
-    );
+    assert_eq!(kind(TcpInfo::read(&nobody).unwrap_err()), ErrorKind::BadDescriptor);
 
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    assert_eq!(
-        Queues::read(&listener).unwrap_err().kind(),
-        ErrorKind::WrongState
-    );
-    assert_eq!(
-        Congestion::read(&file).unwrap_err().kind(),
-        ErrorKind::NotSocket
-    );
-    assert_eq!(
-        SocketMemory::read(&file).unwrap_err().kind(),
-        ErrorKind::NotSocket
-    );
+    assert_eq!(Queues::read(&listener).unwrap_err().kind(), ErrorKind::WrongState);
+    assert_eq!(Congestion::read(&file).unwrap_err().kind(), ErrorKind::NotSocket);
+    assert_eq!(SocketMemory::read(&file).unwrap_err().kind(), ErrorKind::NotSocket);
     assert_eq!(cookie(&file).unwrap_err().kind(), ErrorKind::NotSocket);
     assert_eq!(is_mptcp(&file).unwrap_err().kind(), ErrorKind::NotSocket);
 }
@@ -257,18 +192,10 @@ fn errors_are_distinct_and_keep_the_operating_systems_own() {
 #[test]
 fn the_congestion_control_in_use_is_named() {
     let (client, _server) = pair("127.0.0.1:0");
-    let name = TcpInfo::read(&client)
-        .unwrap()
-        .congestion
-        .expect("every connection has one");
+    let name = TcpInfo::read(&client).unwrap().congestion.expect("every connection has one");
     let available =
         std::fs::read_to_string("/proc/sys/net/ipv4/tcp_available_congestion_control").unwrap();
-    assert!(
-        available
-            .split_whitespace()
-            .any(|other| other == name.as_str()),
-        "{name}"
-    );
+    assert!(available.split_whitespace().any(|other| other == name.as_str()), "{name}");
     assert_eq!(Congestion::read(&client).unwrap().name, name);
 }
 

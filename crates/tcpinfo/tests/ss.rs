@@ -19,19 +19,10 @@ use tcpinfo::{
 
 fn main() -> ExitCode {
     let has_ss = cfg!(target_os = "linux")
-        && Command::new("ss")
-            .arg("-V")
-            .output()
-            .is_ok_and(|output| output.status.success());
+        && Command::new("ss").arg("-V").output().is_ok_and(|output| output.status.success());
     let tests: [(&str, Test); 5] = [
-        (
-            "fields_of_a_connection_equal_those_of_ss",
-            connection_fields,
-        ),
-        (
-            "options_and_congestion_control_equal_those_of_ss",
-            options_and_congestion,
-        ),
+        ("fields_of_a_connection_equal_those_of_ss", connection_fields),
+        ("options_and_congestion_control_equal_those_of_ss", options_and_congestion),
         ("queues_and_memory_equal_those_of_ss", queues_and_memory),
         ("the_cookie_equals_that_of_ss", socket_cookie),
         ("the_accept_queue_equals_that_of_ss", accept_queue),
@@ -88,9 +79,8 @@ fn connection_fields() -> Result<(), Failed> {
         for (name, field) in ZERO_IF_OMITTED {
             let zero = matches!(
                 info.field(field),
-                Some(Reading::Value(
-                    Value::Unsigned(0) | Value::Duration(Duration::ZERO)
-                )) | Some(Reading::Unset | Reading::Absent)
+                Some(Reading::Value(Value::Unsigned(0) | Value::Duration(Duration::ZERO)))
+                    | Some(Reading::Unset | Reading::Absent)
             );
             if !ss.pairs.contains_key(*name) && !zero {
                 return Err(format!("ss omits {name}, we read {:?}", info.field(field)).into());
@@ -103,18 +93,10 @@ fn connection_fields() -> Result<(), Failed> {
     };
     // Payload as the program moved it, on both ends, less what the path made TCP repeat.
     let (tx, rx, again) = bytes(&pair.client);
-    same(
-        "client sent",
-        tx.map(|tx| tx - again.unwrap()),
-        Some(SENT as u64),
-    )?;
+    same("client sent", tx.map(|tx| tx - again.unwrap()), Some(SENT as u64))?;
     same("client received", rx, Some(ANSWERED as u64))?;
     let (tx, rx, again) = bytes(&pair.server);
-    same(
-        "server sent",
-        tx.map(|tx| tx - again.unwrap()),
-        Some(ANSWERED as u64),
-    )?;
+    same("server sent", tx.map(|tx| tx - again.unwrap()), Some(ANSWERED as u64))?;
     same("server received", rx, Some(SENT as u64))
 }
 
@@ -129,21 +111,13 @@ fn options_and_congestion() -> Result<(), Failed> {
         ("ecnseen", TcpOption::EcnSeen),
         ("fastopen", TcpOption::SynData),
     ] {
-        same(
-            word,
-            options.get(option),
-            Some(ss.words.iter().any(|other| other == word)),
-        )?;
+        same(word, options.get(option), Some(ss.words.iter().any(|other| other == word)))?;
     }
     let congestion = Congestion::read(&pair.client)?;
     if !ss.words.iter().any(|word| word == congestion.name.as_str()) {
         return Err(format!("{} is not in {:?}", congestion.name, ss.words).into());
     }
-    same(
-        "congestion",
-        TcpInfo::read(&pair.client)?.congestion,
-        Some(congestion.name),
-    )?;
+    same("congestion", TcpInfo::read(&pair.client)?.congestion, Some(congestion.name))?;
     if let Some(CongestionInfo::Bbr(bbr)) = congestion.info {
         let text = ss.pairs.get("bbr").ok_or("ss shows no bbr")?;
         let parts: BTreeMap<_, _> = text
@@ -151,27 +125,10 @@ fn options_and_congestion() -> Result<(), Failed> {
             .split(',')
             .filter_map(|part| part.split_once(':'))
             .collect();
-        let part = |name: &str| {
-            parts
-                .get(name)
-                .copied()
-                .ok_or(format!("no {name} in {text}"))
-        };
-        same(
-            "bw",
-            format!("{}bps", bbr.bandwidth.unwrap() * 8).as_str(),
-            part("bw")?,
-        )?;
-        close(
-            "mrtt",
-            bbr.min_rtt.unwrap().as_secs_f64() * 1e3,
-            part("mrtt")?.parse()?,
-        )?;
-        close(
-            "pacing_gain",
-            bbr.pacing_gain,
-            part("pacing_gain")?.parse()?,
-        )?;
+        let part = |name: &str| parts.get(name).copied().ok_or(format!("no {name} in {text}"));
+        same("bw", format!("{}bps", bbr.bandwidth.unwrap() * 8).as_str(), part("bw")?)?;
+        close("mrtt", bbr.min_rtt.unwrap().as_secs_f64() * 1e3, part("mrtt")?.parse()?)?;
+        close("pacing_gain", bbr.pacing_gain, part("pacing_gain")?.parse()?)?;
         close("cwnd_gain", bbr.cwnd_gain, part("cwnd_gain")?.parse()?)?;
     }
     Ok(())
@@ -182,26 +139,14 @@ fn queues_and_memory() -> Result<(), Failed> {
     pair.client.write_all(&[b'z'; 4321])?;
     pair.server.peek(&mut [0; 1])?;
     for _ in 0..200 {
-        let before = (
-            Queues::read(&pair.server)?,
-            SocketMemory::read(&pair.server)?,
-        );
+        let before = (Queues::read(&pair.server)?, SocketMemory::read(&pair.server)?);
         let ss = Ss::of("-tinmH", &pair.server)?;
-        if before
-            != (
-                Queues::read(&pair.server)?,
-                SocketMemory::read(&pair.server)?,
-            )
-        {
+        if before != (Queues::read(&pair.server)?, SocketMemory::read(&pair.server)?) {
             continue;
         }
         let (queues, memory) = before;
         same("Recv-Q", queues.unread_bytes, ss.queues.0)?;
-        same(
-            "Send-Q",
-            queues.unsent_bytes + queues.unacked_bytes,
-            ss.queues.1,
-        )?;
+        same("Send-Q", queues.unsent_bytes + queues.unacked_bytes, ss.queues.1)?;
         same("unread", queues.unread_bytes, 4321)?;
         let text = ss.pairs.get("skmem").ok_or("ss shows no skmem")?;
         let ours = [
@@ -226,11 +171,7 @@ fn socket_cookie() -> Result<(), Failed> {
     let pair = Pair::new();
     let ss = Ss::of("-tinemH", &pair.client)?;
     let text = ss.pairs.get("sk").ok_or("ss shows no cookie")?;
-    same(
-        "cookie",
-        format!("{:x}", cookie(&pair.client)?).as_str(),
-        text,
-    )
+    same("cookie", format!("{:x}", cookie(&pair.client)?).as_str(), text)
 }
 
 fn accept_queue() -> Result<(), Failed> {
@@ -239,17 +180,9 @@ fn accept_queue() -> Result<(), Failed> {
     let filter = format!("sport = :{}", listener.local_addr()?.port());
     let ss = Ss::ask("-tlinH", &filter)?;
     let info = TcpInfo::read(&listener)?;
-    same(
-        "accept queue",
-        info.accept_queue,
-        Some(u64::from(ss.queues.0)),
-    )?;
+    same("accept queue", info.accept_queue, Some(u64::from(ss.queues.0)))?;
     same("waiting", info.accept_queue, Some(waiting.len() as u64))?;
-    same(
-        "accept queue limit",
-        info.accept_queue_limit,
-        Some(u64::from(ss.queues.1)),
-    )
+    same("accept queue limit", info.accept_queue_limit, Some(u64::from(ss.queues.1)))
 }
 
 /// Reads a socket before and after `ss` until both are the same but for the ages, so that `ss` must
@@ -259,9 +192,7 @@ fn at_the_same_moment(
 ) -> Result<(tcpinfo::native::linux::LinuxTcpInfo, Ss), Failed> {
     let settled = |info: &tcpinfo::native::linux::LinuxTcpInfo| {
         let ages = ["last_data_sent", "last_data_recv", "last_ack_recv"];
-        info.fields()
-            .filter(|(field, _)| !ages.contains(&field.name))
-            .collect::<Vec<_>>()
+        info.fields().filter(|(field, _)| !ages.contains(&field.name)).collect::<Vec<_>>()
     };
     for _ in 0..200 {
         let Native::Linux(before) = read_native(stream)? else {
@@ -347,9 +278,7 @@ impl Ours {
         let number = |reading: &Reading<Value>| match reading {
             Reading::Value(Value::Unsigned(number)) => Ok(*number as f64),
             Reading::Value(Value::Duration(time)) => Ok(time.as_secs_f64() * 1e3),
-            other => Err(Failed::from(format!(
-                "ss shows {name}:{text}, we have {other:?}"
-            ))),
+            other => Err(Failed::from(format!("ss shows {name}:{text}, we have {other:?}"))),
         };
         let pair = |separator: char| -> Result<(f64, f64), Failed> {
             let (a, b) = text.split_once(separator).ok_or(format!("{name}:{text}"))?;
@@ -364,17 +293,13 @@ impl Ours {
                 if (0.0..=10_000.0).contains(&(ours - theirs)) {
                     Ok(())
                 } else {
-                    Err(
-                        format!("{name}: ss shows {theirs} ms, a moment later we have {ours}")
-                            .into(),
-                    )
+                    Err(format!("{name}: ss shows {theirs} ms, a moment later we have {ours}")
+                        .into())
                 }
             }
-            Self::Rate(reading) => close(
-                name,
-                number(reading)? * 8.0,
-                text.trim_end_matches("bps").parse()?,
-            ),
+            Self::Rate(reading) => {
+                close(name, number(reading)? * 8.0, text.trim_end_matches("bps").parse()?)
+            }
             Self::WholeMillis(reading) => {
                 let millis = text.split("ms").next().unwrap_or_default();
                 close(name, number(reading)?.floor(), millis.parse()?)
@@ -413,12 +338,7 @@ impl Ss {
         let text = String::from_utf8(output.stdout)?;
         let mut words = text.split_whitespace().map(str::to_owned).peekable();
         let _state = words.next();
-        let mut queue = || {
-            words
-                .next()
-                .and_then(|word| word.parse().ok())
-                .ok_or(text.clone())
-        };
+        let mut queue = || words.next().and_then(|word| word.parse().ok()).ok_or(text.clone());
         let queues = (queue()?, queue()?);
         let (mut plain, mut pairs) = (Vec::new(), BTreeMap::new());
         while let Some(word) = words.next() {
@@ -430,20 +350,12 @@ impl Ss {
                 plain.push(word);
             }
         }
-        Ok(Self {
-            queues,
-            words: plain,
-            pairs,
-        })
+        Ok(Self { queues, words: plain, pairs })
     }
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, ours: T, theirs: T) -> Result<(), Failed> {
-    if ours == theirs {
-        Ok(())
-    } else {
-        Err(format!("{what}: {ours:?} is not {theirs:?}").into())
-    }
+    if ours == theirs { Ok(()) } else { Err(format!("{what}: {ours:?} is not {theirs:?}").into()) }
 }
 
 /// Equal to the six digits that `ss` writes.

@@ -15,18 +15,20 @@ impl<S: Read> Read for Conn<S> {
     #[inline]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let wanted = buf.len();
-        let result = self.stream_mut()?.read(buf);
-        note_end_of_stream(&self.block, wanted, &result);
-        self.block.count(Side::Rx, &result);
+        let (stream, block) = self.parts();
+        let result = stream.read(buf);
+        note_end_of_stream(block, wanted, &result);
+        block.count(Side::Rx, &result);
         result
     }
 
     #[inline]
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let wanted = room(bufs);
-        let result = self.stream_mut()?.read_vectored(bufs);
-        note_end_of_stream(&self.block, wanted, &result);
-        self.block.count(Side::Rx, &result);
+        let (stream, block) = self.parts();
+        let result = stream.read_vectored(bufs);
+        note_end_of_stream(block, wanted, &result);
+        block.count(Side::Rx, &result);
         result
     }
 }
@@ -34,21 +36,24 @@ impl<S: Read> Read for Conn<S> {
 impl<S: Write> Write for Conn<S> {
     #[inline]
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let result = self.stream_mut()?.write(buf);
-        self.block.count(Side::Tx, &result);
+        let (stream, block) = self.parts();
+        let result = stream.write(buf);
+        block.count(Side::Tx, &result);
         result
     }
 
     #[inline]
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let result = self.stream_mut()?.write_vectored(bufs);
-        self.block.count(Side::Tx, &result);
+        let (stream, block) = self.parts();
+        let result = stream.write_vectored(bufs);
+        block.count(Side::Tx, &result);
         result
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let result = self.stream_mut()?.flush();
-        note_flush(&self.block, &result);
+        let (stream, block) = self.parts();
+        let result = stream.flush();
+        note_flush(block, &result);
         result
     }
 }
@@ -60,7 +65,7 @@ where
     #[inline]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let wanted = buf.len();
-        let result = self.stream_ref()?.read(buf);
+        let result = self.get_ref().read(buf);
         note_end_of_stream(&self.block, wanted, &result);
         self.block.count_shared(Side::Rx, &result);
         result
@@ -69,7 +74,7 @@ where
     #[inline]
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let wanted = room(bufs);
-        let result = self.stream_ref()?.read_vectored(bufs);
+        let result = self.get_ref().read_vectored(bufs);
         note_end_of_stream(&self.block, wanted, &result);
         self.block.count_shared(Side::Rx, &result);
         result
@@ -82,20 +87,20 @@ where
 {
     #[inline]
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let result = self.stream_ref()?.write(buf);
+        let result = self.get_ref().write(buf);
         self.block.count_shared(Side::Tx, &result);
         result
     }
 
     #[inline]
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let result = self.stream_ref()?.write_vectored(bufs);
+        let result = self.get_ref().write_vectored(bufs);
         self.block.count_shared(Side::Tx, &result);
         result
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let result = self.stream_ref()?.flush();
+        let result = self.get_ref().flush();
         note_flush(&self.block, &result);
         result
     }
@@ -239,22 +244,6 @@ impl Conn<TcpStream> {
     /// Those of the bare stream.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.get_ref().take_error()
-    }
-}
-
-impl<S> Conn<S> {
-    #[inline]
-    fn stream_mut(&mut self) -> io::Result<&mut S> {
-        self.stream
-            .as_mut()
-            .ok_or_else(|| io::ErrorKind::NotConnected.into())
-    }
-
-    #[inline]
-    fn stream_ref(&self) -> io::Result<&S> {
-        self.stream
-            .as_ref()
-            .ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 }
 

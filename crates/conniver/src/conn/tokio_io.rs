@@ -20,11 +20,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Conn<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let Some(stream) = &mut this.stream else {
-            return taken_apart();
-        };
-        poll_read(&this.block, stream, cx, buf)
+        let (stream, block) = self.get_mut().parts();
+        poll_read(block, stream, cx, buf)
     }
 }
 
@@ -35,11 +32,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Conn<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let Some(stream) = &mut this.stream else {
-            return taken_apart();
-        };
-        poll_write(&this.block, stream, cx, buf)
+        let (stream, block) = self.get_mut().parts();
+        poll_write(block, stream, cx, buf)
     }
 
     #[inline]
@@ -48,33 +42,22 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Conn<S> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let Some(stream) = &mut this.stream else {
-            return taken_apart();
-        };
-        poll_write_vectored(&this.block, stream, cx, bufs)
+        let (stream, block) = self.get_mut().parts();
+        poll_write_vectored(block, stream, cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream
-            .as_ref()
-            .is_some_and(AsyncWrite::is_write_vectored)
+        self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let Some(stream) = &mut this.stream else {
-            return taken_apart();
-        };
-        poll_flush(&this.block, stream, cx)
+        let (stream, block) = self.get_mut().parts();
+        poll_flush(block, stream, cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let Some(stream) = &mut this.stream else {
-            return taken_apart();
-        };
-        poll_shutdown(&this.block, stream, cx)
+        let (stream, block) = self.get_mut().parts();
+        poll_shutdown(block, stream, cx)
     }
 }
 
@@ -146,8 +129,4 @@ pub(super) fn poll_shutdown(
         Err(error) => block.note_error(Side::Tx, error),
     }
     Poll::Ready(result)
-}
-
-pub(super) fn taken_apart<T>() -> Poll<io::Result<T>> {
-    Poll::Ready(Err(io::ErrorKind::NotConnected.into()))
 }

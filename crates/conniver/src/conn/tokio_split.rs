@@ -11,13 +11,12 @@ use std::{
     task::{Context, Poll},
 };
 
-use tcpinfo::{AsSock, Packed};
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready},
     net::{TcpStream, tcp},
 };
 
-use super::{Probe, end, tokio_io};
+use super::{Probe, WHOLE, end, tokio_io};
 use crate::{
     Conn, Handle, Snapshot,
     block::{Block, Side},
@@ -28,16 +27,9 @@ impl Conn<TcpStream> {
     ///
     /// The counterpart of [`TcpStream::split`].
     pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
-        let block = &*self.block;
-        let stream = self
-            .stream
-            .as_mut()
-            .expect("only consuming methods take the stream out");
+        let (stream, block) = self.parts();
         let (read, write) = stream.split();
-        (
-            ReadHalf { half: read, block },
-            WriteHalf { half: write, block },
-        )
+        (ReadHalf { half: read, block }, WriteHalf { half: write, block })
     }
 
     /// Splits the connection into halves that different tasks can own.
@@ -45,26 +37,15 @@ impl Conn<TcpStream> {
     /// The counterpart of [`TcpStream::into_split`]: dropping the writing half sends the end of the
     /// stream, and the connection closes and is reported when both halves are dropped.
     pub fn into_split(mut self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        let stream = self
-            .stream
-            .take()
-            .expect("only consuming methods take the stream out");
-        let (read, write) = stream.into_split();
-        let reads_facts = self.probe.is_some();
+        let (read, write) = self.take_stream().into_split();
         let whole = Arc::new(Whole {
             block: Arc::clone(&self.block),
-            reads_facts,
+            probe: self.probe,
             one_gone: Mutex::new(false),
         });
         (
-            OwnedReadHalf {
-                half: Some(read),
-                whole: Arc::clone(&whole),
-            },
-            OwnedWriteHalf {
-                half: Some(write),
-                whole,
-            },
+            OwnedReadHalf { half: Some(read), whole: Arc::clone(&whole) },
+            OwnedWriteHalf { half: Some(write), whole },
         )
     }
 }
@@ -134,39 +115,24 @@ impl AsyncWrite for WriteHalf<'_> {
 /// What both owned halves have in common.
 struct Whole {
     block: Arc<Block>,
-    reads_facts: bool,
+    probe: Option<Probe<TcpStream>>,
     /// Whether one half is dropped. Locked only while a half is being dropped, so that the last one
     /// knows for certain that the descriptor is open until it lets go of it.
     one_gone: Mutex<bool>,
 }
 
 impl Whole {
-    /// Drops a half, and ends the connection if it was the last.
-    fn drop_half<H: AsRef<TcpStream>>(&self, half: H) {
+    /// Lets go of a half, and ends the connection if it was the last.
+    fn let_go<H: AsRef<TcpStream>>(&self, half: H, release: impl FnOnce(H)) {
         let mut one_gone = self.one_gone.lock().unwrap_or_else(PoisonError::into_inner);
         if !mem::replace(&mut *one_gone, true) {
-            drop(half);
-            return;
+            return release(half);
         }
-        let info = self.sample(half.as_ref());
-        let closed = end(&self.block, info, || {
-            drop(half);
+        let closed = end(&self.block, self.probe, half, H::as_ref, |half| {
+            release(half);
             Ok(())
         });
-        debug_assert!(closed.is_ok(), "dropping a half gives no error");
-    }
-
-    fn sample(&self, stream: &impl AsSock) -> Option<Packed> {
-        if !self.reads_facts {
-            return None;
-        }
-        match Packed::read(stream) {
-            Ok(info) => Some(info),
-            Err(error) => {
-                self.block.note_info_error(error);
-                None
-            }
-        }
+        debug_assert!(closed.is_ok(), "letting go gives no error");
     }
 }
 
@@ -234,10 +200,6 @@ impl OwnedReadHalf {
     /// # Errors
     ///
     /// Gives the halves back if they belong to different connections.
-    #[expect(
-        clippy::result_large_err,
-        reason = "the error is the two halves themselves"
-    )]
     pub fn reunite(mut self, mut write: OwnedWriteHalf) -> Result<Conn<TcpStream>, ReuniteError> {
         if !Arc::ptr_eq(&self.whole, &write.whole) {
             return Err(ReuniteError { read: self, write });
@@ -249,10 +211,7 @@ impl OwnedReadHalf {
             Ok(stream) => Ok(Conn {
                 stream: Some(stream),
                 block: Arc::clone(&self.whole.block),
-                probe: self
-                    .whole
-                    .reads_facts
-                    .then_some(Packed::read as Probe<TcpStream>),
+                probe: self.whole.probe,
             }),
             Err(tcp::ReuniteError(read_half, write_half)) => {
                 self.half = Some(read_half);
@@ -269,7 +228,7 @@ impl OwnedReadHalf {
     /// Those of the bare half.
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let wanted = buf.len();
-        let result = self.half()?.try_read(buf);
+        let result = self.half().try_read(buf);
         if wanted > 0 && matches!(result, Ok(0)) {
             self.whole.block.rx.end();
         }
@@ -283,8 +242,7 @@ impl OwnedReadHalf {
     ///
     /// Those of the bare half.
     pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let half = self.half.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-        half.peek(buf).await
+        self.parts().0.peek(buf).await
     }
 
     /// As [`tcp::OwnedReadHalf::ready`].
@@ -293,7 +251,7 @@ impl OwnedReadHalf {
     ///
     /// Those of the bare half.
     pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        self.half()?.ready(interest).await
+        self.half().ready(interest).await
     }
 
     /// As [`tcp::OwnedReadHalf::readable`].
@@ -302,13 +260,7 @@ impl OwnedReadHalf {
     ///
     /// Those of the bare half.
     pub async fn readable(&self) -> io::Result<()> {
-        self.half()?.readable().await
-    }
-
-    fn half(&self) -> io::Result<&tcp::OwnedReadHalf> {
-        self.half
-            .as_ref()
-            .ok_or_else(|| io::ErrorKind::NotConnected.into())
+        self.half().readable().await
     }
 }
 
@@ -316,7 +268,7 @@ impl OwnedWriteHalf {
     /// Drops the half without sending the end of the stream.
     pub fn forget(mut self) {
         if let Some(half) = self.half.take() {
-            self.whole.drop_half(Forgotten(Some(half)));
+            self.whole.let_go(half, tcp::OwnedWriteHalf::forget);
         }
     }
 
@@ -326,7 +278,7 @@ impl OwnedWriteHalf {
     ///
     /// Those of the bare half.
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        let result = self.half()?.try_write(buf);
+        let result = self.half().try_write(buf);
         self.whole.block.count_shared(Side::Tx, &result);
         result
     }
@@ -337,7 +289,7 @@ impl OwnedWriteHalf {
     ///
     /// Those of the bare half.
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let result = self.half()?.try_write_vectored(bufs);
+        let result = self.half().try_write_vectored(bufs);
         self.whole.block.count_shared(Side::Tx, &result);
         result
     }
@@ -348,7 +300,7 @@ impl OwnedWriteHalf {
     ///
     /// Those of the bare half.
     pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        self.half()?.ready(interest).await
+        self.half().ready(interest).await
     }
 
     /// As [`tcp::OwnedWriteHalf::writable`].
@@ -357,40 +309,14 @@ impl OwnedWriteHalf {
     ///
     /// Those of the bare half.
     pub async fn writable(&self) -> io::Result<()> {
-        self.half()?.writable().await
-    }
-
-    fn half(&self) -> io::Result<&tcp::OwnedWriteHalf> {
-        self.half
-            .as_ref()
-            .ok_or_else(|| io::ErrorKind::NotConnected.into())
-    }
-}
-
-/// A writing half that is let go without a shutdown.
-struct Forgotten(Option<tcp::OwnedWriteHalf>);
-
-impl AsRef<TcpStream> for Forgotten {
-    fn as_ref(&self) -> &TcpStream {
-        self.0
-            .as_ref()
-            .expect("taken out only by the drop")
-            .as_ref()
-    }
-}
-
-impl Drop for Forgotten {
-    fn drop(&mut self) {
-        if let Some(half) = self.0.take() {
-            half.forget();
-        }
+        self.half().writable().await
     }
 }
 
 impl Drop for OwnedReadHalf {
     fn drop(&mut self) {
         if let Some(half) = self.half.take() {
-            self.whole.drop_half(half);
+            self.whole.let_go(half, drop);
         }
     }
 }
@@ -399,7 +325,7 @@ impl Drop for OwnedWriteHalf {
     fn drop(&mut self) {
         if let Some(half) = self.half.take() {
             self.whole.block.tx.end();
-            self.whole.drop_half(half);
+            self.whole.let_go(half, drop);
         }
     }
 }
@@ -411,11 +337,8 @@ impl AsyncRead for OwnedReadHalf {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let Some(half) = &mut this.half else {
-            return tokio_io::taken_apart();
-        };
-        tokio_io::poll_read(&this.whole.block, half, cx, buf)
+        let (half, block) = self.get_mut().parts();
+        tokio_io::poll_read(block, half, cx, buf)
     }
 }
 
@@ -426,11 +349,8 @@ impl AsyncWrite for OwnedWriteHalf {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let Some(half) = &mut this.half else {
-            return tokio_io::taken_apart();
-        };
-        tokio_io::poll_write(&this.whole.block, half, cx, buf)
+        let (half, block) = self.get_mut().parts();
+        tokio_io::poll_write(block, half, cx, buf)
     }
 
     #[inline]
@@ -439,39 +359,38 @@ impl AsyncWrite for OwnedWriteHalf {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let Some(half) = &mut this.half else {
-            return tokio_io::taken_apart();
-        };
-        tokio_io::poll_write_vectored(&this.whole.block, half, cx, bufs)
+        let (half, block) = self.get_mut().parts();
+        tokio_io::poll_write_vectored(block, half, cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.half
-            .as_ref()
-            .is_some_and(AsyncWrite::is_write_vectored)
+        self.half().is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let Some(half) = &mut this.half else {
-            return tokio_io::taken_apart();
-        };
-        tokio_io::poll_flush(&this.whole.block, half, cx)
+        let (half, block) = self.get_mut().parts();
+        tokio_io::poll_flush(block, half, cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let Some(half) = &mut this.half else {
-            return tokio_io::taken_apart();
-        };
-        tokio_io::poll_shutdown(&this.whole.block, half, cx)
+        let (half, block) = self.get_mut().parts();
+        tokio_io::poll_shutdown(block, half, cx)
     }
 }
 
 macro_rules! looks_at_the_whole {
     ($($half:ident),*) => {$(
         impl $half {
+            fn half(&self) -> &tcp::$half {
+                self.half.as_ref().expect(WHOLE)
+            }
+
+            /// The two that every read and write needs.
+            #[inline]
+            fn parts(&mut self) -> (&mut tcp::$half, &Block) {
+                (self.half.as_mut().expect(WHOLE), &self.whole.block)
+            }
+
             /// A handle to look at the connection from elsewhere.
             pub fn handle(&self) -> Handle {
                 Handle::new(Arc::clone(&self.whole.block))

@@ -23,11 +23,7 @@ pub enum ByteOrder {
 
 impl ByteOrder {
     /// The byte order of this machine.
-    pub const NATIVE: Self = if cfg!(target_endian = "big") {
-        Self::Big
-    } else {
-        Self::Little
-    };
+    pub const NATIVE: Self = if cfg!(target_endian = "big") { Self::Big } else { Self::Little };
 }
 
 /// `struct tcp_info`: the bytes as the kernel returned them, decoded on access.
@@ -71,10 +67,7 @@ impl LinuxTcpInfo {
 
     /// Takes over a structure that was captured on a machine of the given byte order.
     pub fn from_bytes_in(bytes: &[u8], order: ByteOrder) -> Self {
-        let mut info = Self {
-            order,
-            ..Self::EMPTY
-        };
+        let mut info = Self { order, ..Self::EMPTY };
         for (slot, byte) in info.bytes.iter_mut().zip(bytes) {
             *slot = *byte;
         }
@@ -124,17 +117,11 @@ impl LinuxTcpInfo {
 
     /// The reading of the field with the given kernel name, or `None` if there is no such field.
     pub fn field(&self, name: &str) -> Option<Reading<Value>> {
-        self.fields()
-            .find(|(field, _)| field.name == name)
-            .map(|(_, reading)| reading)
+        self.fields().find(|(field, _)| field.name == name).map(|(_, reading)| reading)
     }
 
-    pub(crate) const EMPTY: Self = Self {
-        len: 0,
-        order: ByteOrder::NATIVE,
-        kernel_major: 0,
-        bytes: [0; Self::CAPACITY],
-    };
+    pub(crate) const EMPTY: Self =
+        Self { len: 0, order: ByteOrder::NATIVE, kernel_major: 0, bytes: [0; Self::CAPACITY] };
 
     pub(crate) const fn kernel_major(&self) -> u8 {
         self.kernel_major
@@ -179,38 +166,22 @@ impl LinuxTcpInfo {
             1 => u64::from(*bytes.first()?),
             2 => {
                 let raw = *bytes.first_chunk()?;
-                u64::from(if little {
-                    u16::from_le_bytes(raw)
-                } else {
-                    u16::from_be_bytes(raw)
-                })
+                u64::from(if little { u16::from_le_bytes(raw) } else { u16::from_be_bytes(raw) })
             }
             4 => {
                 let raw = *bytes.first_chunk()?;
-                u64::from(if little {
-                    u32::from_le_bytes(raw)
-                } else {
-                    u32::from_be_bytes(raw)
-                })
+                u64::from(if little { u32::from_le_bytes(raw) } else { u32::from_be_bytes(raw) })
             }
             _ => {
                 let raw = *bytes.first_chunk()?;
-                if little {
-                    u64::from_le_bytes(raw)
-                } else {
-                    u64::from_be_bytes(raw)
-                }
+                if little { u64::from_le_bytes(raw) } else { u64::from_be_bytes(raw) }
             }
         };
         Some(match field.bits {
             None => word,
             Some(Bits { shift, len }) => {
                 let word_bits = u64::BITS.min(8 * u32::try_from(field.width).ok()?);
-                let shift = if little {
-                    shift
-                } else {
-                    word_bits.checked_sub(shift + len)?
-                };
+                let shift = if little { shift } else { word_bits.checked_sub(shift + len)? };
                 (word >> shift) & ((1 << len) - 1)
             }
         })
@@ -249,11 +220,7 @@ impl LinuxTcpInfo {
                 return Reading::Value(Options::from_linux(bits, self.returned_len()).to_raw());
             }
         };
-        if unset {
-            Reading::Unset
-        } else {
-            Reading::Value(raw)
-        }
+        if unset { Reading::Unset } else { Reading::Value(raw) }
     }
 
     #[inline(always)]
@@ -305,34 +272,23 @@ impl LinuxTcpInfo {
             return LastWord::Undecided;
         };
         if [b0, b1, b2, b3] == [0; 4] {
-            return LastWord::Zero {
-                has_mode: self.kernel_major >= 7,
-            };
+            return LastWord::Zero { has_mode: self.kernel_major >= 7 };
         }
         match self.order {
-            ByteOrder::Little if b1 != 0 || b2 != 0 || b3 != 0 => LastWord::TwoHalves {
-                fail_mode: b0,
-                option_seen: b2,
-            },
-            ByteOrder::Little if b0 > 15 || self.kernel_major >= 7 => LastWord::OneWord {
-                mode: b0 & 3,
-                option_seen: (b0 >> 2) & 3,
-                fail_mode: b0 >> 4,
-            },
-            ByteOrder::Little if self.kernel_major > 0 => LastWord::TwoHalves {
-                fail_mode: b0,
-                option_seen: b2,
-            },
+            ByteOrder::Little if b1 != 0 || b2 != 0 || b3 != 0 => {
+                LastWord::TwoHalves { fail_mode: b0, option_seen: b2 }
+            }
+            ByteOrder::Little if b0 > 15 || self.kernel_major >= 7 => {
+                LastWord::OneWord { mode: b0 & 3, option_seen: (b0 >> 2) & 3, fail_mode: b0 >> 4 }
+            }
+            ByteOrder::Little if self.kernel_major > 0 => {
+                LastWord::TwoHalves { fail_mode: b0, option_seen: b2 }
+            }
             ByteOrder::Little => LastWord::Undecided,
-            ByteOrder::Big if b0 != 0 => LastWord::OneWord {
-                mode: b0 >> 6,
-                option_seen: (b0 >> 4) & 3,
-                fail_mode: b0 & 15,
-            },
-            ByteOrder::Big => LastWord::TwoHalves {
-                fail_mode: b1,
-                option_seen: b3,
-            },
+            ByteOrder::Big if b0 != 0 => {
+                LastWord::OneWord { mode: b0 >> 6, option_seen: (b0 >> 4) & 3, fail_mode: b0 & 15 }
+            }
+            ByteOrder::Big => LastWord::TwoHalves { fail_mode: b1, option_seen: b3 },
         }
     }
 }
@@ -427,11 +383,7 @@ enum LastWord {
     /// 6.18 and 6.19: two 16-bit halves.
     TwoHalves { fail_mode: u8, option_seen: u8 },
     /// 7.0 and later: bit fields.
-    OneWord {
-        mode: u8,
-        option_seen: u8,
-        fail_mode: u8,
-    },
+    OneWord { mode: u8, option_seen: u8, fail_mode: u8 },
     /// The bytes allow both, and the kernel's version is not known.
     Undecided,
 }

@@ -36,9 +36,7 @@ pub(crate) fn congestion_name(sock: Sock<'_>) -> Result<CongestionName, Error> {
     let mut name = [0; CongestionName::CAPACITY];
     let returned = getsockopt(sock, libc::IPPROTO_TCP, libc::TCP_CONGESTION, &mut name)
         .map_err(|os| refusal(sock, "TCP_CONGESTION", Missing::NotTcp, os))?;
-    Ok(CongestionName::from_bytes(
-        name.get(..returned).unwrap_or(&name),
-    ))
+    Ok(CongestionName::from_bytes(name.get(..returned).unwrap_or(&name)))
 }
 
 pub(crate) fn congestion_info(sock: Sock<'_>) -> Result<CcInfo, Error> {
@@ -67,9 +65,7 @@ pub(crate) fn memory(sock: Sock<'_>) -> Result<SocketMemory, Error> {
     let mut bytes = [0; SocketMemory::LEN];
     let returned = getsockopt(sock, libc::SOL_SOCKET, libc::SO_MEMINFO, &mut bytes)
         .map_err(|os| refusal(sock, "SO_MEMINFO", Missing::Unsupported, os))?;
-    Ok(SocketMemory::from_bytes(
-        bytes.get(..returned).unwrap_or(&bytes),
-    ))
+    Ok(SocketMemory::from_bytes(bytes.get(..returned).unwrap_or(&bytes)))
 }
 
 pub(crate) fn cookie(sock: Sock<'_>) -> Result<u64, Error> {
@@ -126,17 +122,9 @@ fn refusal(sock: Sock<'_>, query: &'static str, missing: Missing, os: io::Error)
 }
 
 fn not_tcp(sock: Sock<'_>, refusal: Error) -> Error {
-    let os = refusal
-        .os_error()
-        .and_then(io::Error::raw_os_error)
-        .unwrap_or(libc::EOPNOTSUPP);
+    let os = refusal.os_error().and_then(io::Error::raw_os_error).unwrap_or(libc::EOPNOTSUPP);
     let os = io::Error::from_raw_os_error(os);
-    Error::from_os(
-        ErrorKind::NotTcp,
-        refusal.query(),
-        descriptor_number(sock),
-        os,
-    )
+    Error::from_os(ErrorKind::NotTcp, refusal.query(), descriptor_number(sock), os)
 }
 
 /// The number, for an error message.
@@ -151,13 +139,7 @@ fn getsockopt(sock: Sock<'_>, level: i32, option: i32, buffer: &mut [u8]) -> io:
     // SAFETY: `sock` keeps the descriptor open for the call; the kernel writes at most `len` bytes,
     // which `buffer` has, and the length itself, both exclusively borrowed here.
     let status = unsafe {
-        libc::getsockopt(
-            sock.as_raw_fd(),
-            level,
-            option,
-            buffer.as_mut_ptr().cast(),
-            &raw mut len,
-        )
+        libc::getsockopt(sock.as_raw_fd(), level, option, buffer.as_mut_ptr().cast(), &raw mut len)
     };
     if status != 0 {
         return Err(io::Error::last_os_error());
@@ -185,9 +167,7 @@ fn kernel_major() -> u8 {
 
     match MAJOR.load(Ordering::Relaxed) {
         NOT_ASKED => {
-            let major = uname_major()
-                .filter(|major| *major != NOT_ASKED)
-                .unwrap_or(0);
+            let major = uname_major().filter(|major| *major != NOT_ASKED).unwrap_or(0);
             MAJOR.store(major, Ordering::Relaxed);
             major
         }
