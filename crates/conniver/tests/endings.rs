@@ -3,10 +3,7 @@
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    sync::{
-        Arc, Mutex,
-        mpsc::{Receiver, TryRecvError},
-    },
+    sync::mpsc::{Receiver, TryRecvError},
     thread,
     time::Duration,
 };
@@ -196,64 +193,74 @@ fn a_panic_that_unwinds_through_the_owner_gives_one_report() {
     assert_eq!(only(&reports).tx_bytes, 6);
 }
 
-/// Writes down what it is told, with the state of the descriptor at that moment.
-struct Diary {
-    entries: Arc<Mutex<Vec<String>>>,
-    socket: Arc<Mutex<Option<(i32, std::path::PathBuf)>>>,
-}
-
-impl Diary {
-    fn note(&self, event: &str) {
-        let open = match &*self.socket.lock().unwrap() {
-            None => "unknown",
-            Some((fd, socket)) => {
-                let now = std::fs::read_link(format!("/proc/self/fd/{fd}"));
-                if now.is_ok_and(|now| now == *socket) { "open" } else { "closed" }
-            }
-        };
-        self.entries.lock().unwrap().push(format!("{event} {open}"));
-    }
-}
-
-impl Observer for Diary {
-    fn opened(&self, conn: &Handle) {
-        assert!(conn.snapshot().opened_info().is_some());
-        self.note("opened");
-    }
-
-    fn closing(&self, conn: &Snapshot) {
-        assert!(conn.info().is_some());
-        self.note("closing");
-    }
-
-    fn closed(&self, report: &Report) {
-        assert!(report.closed_info().is_some());
-        self.note("closed");
-    }
-}
-
+/// The order of events, as the descriptor itself shows it.
 #[cfg(target_os = "linux")]
-#[test]
-fn closing_comes_while_the_descriptor_is_open_and_closed_after() {
-    use std::os::fd::AsRawFd;
+mod order {
+    use std::{
+        path::PathBuf,
+        sync::{Arc, Mutex},
+    };
 
-    let entries = Arc::new(Mutex::new(Vec::new()));
-    let socket = Arc::new(Mutex::new(None));
-    let options = Options::new()
-        .observer(Diary { entries: Arc::clone(&entries), socket: Arc::clone(&socket) });
-    for explicit in [false, true] {
-        let (client, _server) = pair();
-        let fd = client.as_raw_fd();
-        let link = std::fs::read_link(format!("/proc/self/fd/{fd}")).unwrap();
-        *socket.lock().unwrap() = Some((fd, link));
-        let conn = options.wrap(client);
-        if explicit {
-            conn.close().unwrap();
-        } else {
-            drop(conn);
+    use super::*;
+
+    /// Writes down what it is told, with the state of the descriptor at that moment.
+    struct Diary {
+        entries: Arc<Mutex<Vec<String>>>,
+        socket: Arc<Mutex<Option<(i32, PathBuf)>>>,
+    }
+
+    impl Diary {
+        fn note(&self, event: &str) {
+            let open = match &*self.socket.lock().unwrap() {
+                None => "unknown",
+                Some((fd, socket)) => {
+                    let now = std::fs::read_link(format!("/proc/self/fd/{fd}"));
+                    if now.is_ok_and(|now| now == *socket) { "open" } else { "closed" }
+                }
+            };
+            self.entries.lock().unwrap().push(format!("{event} {open}"));
         }
-        let story = std::mem::take(&mut *entries.lock().unwrap());
-        assert_eq!(story, ["opened open", "closing open", "closed closed"]);
+    }
+
+    impl Observer for Diary {
+        fn opened(&self, conn: &Handle) {
+            assert!(conn.snapshot().opened_info().is_some());
+            self.note("opened");
+        }
+
+        fn closing(&self, conn: &Snapshot) {
+            assert!(conn.info().is_some());
+            self.note("closing");
+        }
+
+        fn closed(&self, report: &Report) {
+            assert!(report.closed_info().is_some());
+            self.note("closed");
+        }
+    }
+
+    #[test]
+    fn closing_comes_while_the_descriptor_is_open_and_closed_after() {
+        use std::os::fd::AsRawFd;
+
+        let entries = Arc::new(Mutex::new(Vec::new()));
+        let socket = Arc::new(Mutex::new(None));
+        let options = Options::new()
+            .observer(Diary { entries: Arc::clone(&entries), socket: Arc::clone(&socket) });
+        for explicit in [false, true] {
+            let (client, _server) = pair();
+            let fd = client.as_raw_fd();
+            let link = std::fs::read_link(format!("/proc/self/fd/{fd}")).unwrap();
+            *socket.lock().unwrap() = Some((fd, link));
+            let conn = options.wrap(client);
+            if explicit {
+                conn.close().unwrap();
+            } else {
+                drop(conn);
+            }
+            let story = std::mem::take(&mut *entries.lock().unwrap());
+            assert_eq!(story, ["opened open", "closing open", "closed closed"]);
+        }
     }
 }
 

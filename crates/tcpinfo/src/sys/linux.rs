@@ -22,6 +22,17 @@ const MPTCP_INFO: i32 = 1;
 const IPPROTO_MPTCP: i32 = 262;
 const SIOCOUTQNSD: libc::Ioctl = 0x894b;
 
+/// Numbers of the socket level, which differ on some architectures, though on none of Android's.
+mod so {
+    #[cfg(target_os = "android")]
+    pub(super) const MEMINFO: i32 = 55;
+    #[cfg(target_os = "android")]
+    pub(super) const COOKIE: i32 = 57;
+
+    #[cfg(not(target_os = "android"))]
+    pub(super) use libc::{SO_COOKIE as COOKIE, SO_MEMINFO as MEMINFO};
+}
+
 #[inline]
 pub(crate) fn tcp_info(sock: Sock<'_>) -> Result<Native, Error> {
     let mut info = LinuxTcpInfo::EMPTY;
@@ -63,14 +74,14 @@ pub(crate) fn queues(sock: Sock<'_>) -> Result<Queues, Error> {
 
 pub(crate) fn memory(sock: Sock<'_>) -> Result<SocketMemory, Error> {
     let mut bytes = [0; SocketMemory::LEN];
-    let returned = getsockopt(sock, libc::SOL_SOCKET, libc::SO_MEMINFO, &mut bytes)
+    let returned = getsockopt(sock, libc::SOL_SOCKET, so::MEMINFO, &mut bytes)
         .map_err(|os| refusal(sock, "SO_MEMINFO", Missing::Unsupported, os))?;
     Ok(SocketMemory::from_bytes(bytes.get(..returned).unwrap_or(&bytes)))
 }
 
 pub(crate) fn cookie(sock: Sock<'_>) -> Result<u64, Error> {
     let mut bytes = [0; 8];
-    getsockopt(sock, libc::SOL_SOCKET, libc::SO_COOKIE, &mut bytes)
+    getsockopt(sock, libc::SOL_SOCKET, so::COOKIE, &mut bytes)
         .map_err(|os| refusal(sock, "SO_COOKIE", Missing::Unsupported, os))?;
     Ok(u64::from_ne_bytes(bytes))
 }
