@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     num::NonZeroU64,
     sync::{
-        Mutex, OnceLock, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{
             AtomicU32, AtomicU64,
             Ordering::{AcqRel, Acquire, Relaxed},
@@ -17,8 +17,9 @@ use std::{
 use tcpinfo::Packed;
 
 use crate::{
-    ConnId, Failure, Options,
+    ConnId, Failure,
     clock::{self, Anchor},
+    options::Labels,
 };
 
 /// Everything known of a connection while it lives, and of which its report is made.
@@ -33,11 +34,13 @@ pub(crate) struct Block {
     pub(crate) local_addr: Option<SocketAddr>,
     pub(crate) remote_addr: Option<SocketAddr>,
     pub(crate) tx: Direction,
-    pub(crate) options: Options,
+    pub(crate) labels: Arc<Labels>,
     pub(crate) opened_info: Option<Packed>,
     pub(crate) reconnects: AtomicU32,
-    pub(crate) opaque: bool,
-    failures: Mutex<Option<Box<Failures>>>,
+    /// Facts are wanted, and the stream lends no socket.
+    facts_unavailable: bool,
+    /// Made for the first error only, so that most connections never meet the lock.
+    failures: OnceLock<Box<Mutex<Failures>>>,
 }
 
 /// The last error of each sort.
@@ -57,13 +60,12 @@ impl fmt::Debug for Block {
 impl Block {
     /// The block of a stream whose socket was asked for the given facts, or not asked at all.
     pub(crate) fn new(
-        options: Options,
+        labels: Arc<Labels>,
         anchor: Anchor,
         addresses: (Option<SocketAddr>, Option<SocketAddr>),
         opened_info: Option<Result<Packed, tcpinfo::Error>>,
     ) -> Self {
-        let mut block = Self::opaque(options, anchor, addresses);
-        block.opaque = false;
+        let mut block = Self::opaque(labels, false, anchor, addresses);
         match opened_info {
             Some(Ok(info)) => block.opened_info = Some(info),
             Some(Err(error)) => block.note_info_error(error),
@@ -74,7 +76,8 @@ impl Block {
 
     /// The block of a stream that has no socket.
     pub(crate) fn opaque(
-        options: Options,
+        labels: Arc<Labels>,
+        facts_unavailable: bool,
         anchor: Anchor,
         (local_addr, remote_addr): (Option<SocketAddr>, Option<SocketAddr>),
     ) -> Self {
@@ -85,11 +88,11 @@ impl Block {
             local_addr,
             remote_addr,
             tx: Direction::default(),
-            options,
+            labels,
             opened_info: None,
             reconnects: AtomicU32::new(0),
-            opaque: true,
-            failures: Mutex::new(None),
+            facts_unavailable,
+            failures: OnceLock::new(),
         }
     }
 
@@ -145,17 +148,19 @@ impl Block {
     }
 
     pub(crate) fn failures(&self) -> Failures {
-        let guard = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut failures = guard.as_deref().cloned().unwrap_or_default();
-        if self.opaque && self.options.reads_facts() {
+        let mut failures = match self.failures.get() {
+            Some(failures) => failures.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            None => Failures::default(),
+        };
+        if self.facts_unavailable {
             failures.info = Some(Failure::facts_unavailable());
         }
         failures
     }
 
     fn note_failure(&self, note: impl FnOnce(&mut Failures)) {
-        let mut guard = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        note(guard.get_or_insert_default());
+        let failures = self.failures.get_or_init(Box::default);
+        note(&mut failures.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 

@@ -57,8 +57,8 @@ pub(crate) struct Anchor {
 
 impl Anchor {
     pub(crate) fn now() -> Self {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { wall: nanos(wall), monotonic: precise() }
+        let (wall, monotonic) = imp::both();
+        Self { wall, monotonic }
     }
 
     pub(crate) const fn opened(&self) -> Timestamp {
@@ -67,7 +67,7 @@ impl Anchor {
 
     /// The wall-clock moment of a reading of the monotonic clock.
     pub(crate) const fn at(&self, monotonic: u64) -> Timestamp {
-        Timestamp(self.wall + monotonic.saturating_sub(self.monotonic))
+        Timestamp(self.wall.saturating_add(monotonic.saturating_sub(self.monotonic)))
     }
 }
 
@@ -85,6 +85,7 @@ pub(crate) fn coarse() -> u64 {
     imp::coarse()
 }
 
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -103,6 +104,23 @@ mod imp {
         nanos(clock_gettime(ClockId::MonotonicCoarse))
     }
 
+    /// The wall clock and the monotonic clock at the same moment.
+    ///
+    /// They run alike between two settings of the wall clock, so their distance can be read off
+    /// their coarse counterparts, which costs less than a second exact reading.
+    pub(super) fn both() -> (u64, u64) {
+        let distance = loop {
+            let before = coarse();
+            let wall = nanos(clock_gettime(ClockId::RealtimeCoarse));
+            // Another reading means that a tick came in between.
+            if coarse() == before {
+                break wall.wrapping_sub(before);
+            }
+        };
+        let monotonic = precise();
+        (monotonic.wrapping_add(distance), monotonic)
+    }
+
     #[inline]
     #[allow(clippy::useless_conversion, reason = "the field is narrower on some targets")]
     fn nanos(time: Timespec) -> u64 {
@@ -113,7 +131,10 @@ mod imp {
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 mod imp {
-    use std::{sync::LazyLock, time::Instant};
+    use std::{
+        sync::LazyLock,
+        time::{Instant, SystemTime, UNIX_EPOCH},
+    };
 
     /// One second before the first reading, so that no reading is zero.
     static START: LazyLock<(Instant, u64)> = LazyLock::new(|| (Instant::now(), 1_000_000_000));
@@ -125,5 +146,11 @@ mod imp {
 
     pub(super) fn coarse() -> u64 {
         precise()
+    }
+
+    /// The wall clock and the monotonic clock at the same moment.
+    pub(super) fn both() -> (u64, u64) {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        (super::nanos(wall), precise())
     }
 }

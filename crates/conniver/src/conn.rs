@@ -2,7 +2,9 @@ use std::{fmt, io, sync::Arc};
 
 use tcpinfo::Packed;
 
-use crate::{Failure, Handle, Report, Snapshot, block::Block, close::Close, observer::tell};
+use crate::{
+    Failure, Handle, Options, Report, Snapshot, block::Block, clock, close::Close, observer::tell,
+};
 
 mod std_io;
 #[cfg(feature = "tokio")]
@@ -48,34 +50,33 @@ pub(crate) type Probe<S> = fn(&S) -> Result<Packed, tcpinfo::Error>;
 pub struct Conn<S> {
     /// Empty only while the wrapper is being taken apart.
     stream: Option<S>,
-    block: Arc<Block>,
+    handle: Handle,
     probe: Option<Probe<S>>,
+    options: Options,
 }
 
 #[expect(clippy::expect_used, reason = "the stream is there until the wrapper is consumed")]
 impl<S> Conn<S> {
-    pub(crate) fn new(stream: S, block: Block, probe: Option<Probe<S>>) -> Self {
-        let conn = Self { stream: Some(stream), block: Arc::new(block), probe };
-        if !conn.block.options.observers().is_empty() {
-            let handle = conn.handle();
-            tell(&conn.block.options, |observer| observer.opened(&handle));
-        }
+    pub(crate) fn new(stream: S, block: Block, probe: Option<Probe<S>>, options: Options) -> Self {
+        let handle = Handle::new(Arc::new(block));
+        let conn = Self { stream: Some(stream), handle, probe, options };
+        tell(&conn.options, |observer| observer.opened(&conn.handle));
         conn
     }
 
     /// A handle to look at this connection from elsewhere.
     pub fn handle(&self) -> Handle {
-        Handle::new(Arc::clone(&self.block))
+        self.handle.clone()
     }
 
     /// The connection as it is now: counts, times and errors, without asking the kernel.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::take(&self.block, None)
+        self.handle.snapshot()
     }
 
     /// Sets how many attempts failed before this connection was made; the report says so.
     pub fn set_reconnects(&self, reconnects: u32) {
-        self.handle().set_reconnects(reconnects);
+        self.handle.set_reconnects(reconnects);
     }
 
     /// The stream itself. Bytes moved through it are not counted.
@@ -85,8 +86,10 @@ impl<S> Conn<S> {
 
     /// Gives the stream back, still open, with the report that the observers then do not get.
     pub fn into_inner(mut self) -> (S, Report) {
-        let info = sample(&self.block, self.probe, self.get_ref());
-        (self.take_stream(), Report::new(Snapshot::take(&self.block, info), None))
+        let block = self.block();
+        let info = sample(block, self.probe, self.get_ref());
+        let report = Report::new(Snapshot::take(block, info, clock::coarse()), None);
+        (self.take_stream(), report)
     }
 
     /// Closes the connection and gives what the operating system said to it, which a drop cannot.
@@ -106,7 +109,12 @@ impl<S> Conn<S> {
     /// The two that every read and write needs.
     #[inline]
     fn parts(&mut self) -> (&mut S, &Block) {
-        (self.stream.as_mut().expect(WHOLE), &self.block)
+        (self.stream.as_mut().expect(WHOLE), self.handle.block())
+    }
+
+    #[inline]
+    fn block(&self) -> &Arc<Block> {
+        self.handle.block()
     }
 
     /// Takes the wrapper apart: what is left of it ends without a report.
@@ -116,7 +124,9 @@ impl<S> Conn<S> {
 
     fn end(&mut self, close: impl FnOnce(S) -> io::Result<()>) -> io::Result<()> {
         match self.stream.take() {
-            Some(stream) => end(&self.block, self.probe, stream, |stream| stream, close),
+            Some(stream) => {
+                end(&self.options, self.handle.block(), self.probe, stream, |stream| stream, close)
+            }
             None => Ok(()),
         }
     }
@@ -135,9 +145,9 @@ impl<S> Drop for Conn<S> {
 impl<S> fmt::Debug for Conn<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Conn")
-            .field("id", &self.block.id)
-            .field("local_addr", &self.block.local_addr)
-            .field("remote_addr", &self.block.remote_addr)
+            .field("id", &self.handle.id())
+            .field("local_addr", &self.handle.local_addr())
+            .field("remote_addr", &self.handle.remote_addr())
             .finish_non_exhaustive()
     }
 }
@@ -172,22 +182,40 @@ impl<S: std::os::windows::io::AsRawSocket> std::os::windows::io::AsRawSocket for
 
 /// The end of a connection, in this order: facts, `closing`, the close itself, `closed`.
 fn end<S, T>(
+    options: &Options,
     block: &Arc<Block>,
     probe: Option<Probe<S>>,
     stream: T,
     lend: impl FnOnce(&T) -> &S,
     close: impl FnOnce(T) -> io::Result<()>,
 ) -> io::Result<()> {
-    let options = &block.options;
     if options.observers().is_empty() {
         return close(stream);
     }
-    let last = Snapshot::take(block, sample(block, probe, lend(&stream)));
-    tell(options, |observer| observer.closing(&last));
+    let mut ending = Ending { options, block, last: None, close_err: None };
+    let info = sample(block, probe, lend(&stream));
+    let last = ending.last.insert(Snapshot::take(block, info, clock::coarse()));
+    tell(options, |observer| observer.closing(last));
     let closed = close(stream);
-    let report = Report::new(last, closed.as_ref().err().map(Failure::from));
-    tell(options, |observer| observer.closed(&report));
+    ending.close_err = closed.as_ref().err().map(Failure::from);
     closed
+}
+
+/// Tells the observers of the end when it is dropped: also if asking or closing the stream panics.
+struct Ending<'a> {
+    options: &'a Options,
+    block: &'a Arc<Block>,
+    last: Option<Snapshot>,
+    close_err: Option<Failure>,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let last =
+            self.last.take().unwrap_or_else(|| Snapshot::take(self.block, None, clock::coarse()));
+        let report = Report::new(last, self.close_err.take());
+        tell(self.options, |observer| observer.closed(&report));
+    }
 }
 
 /// Kernel facts of this moment, if the stream has any and they are wanted.

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use crate::{Snapshot, Timestamp, block::Block};
+use crate::{Snapshot, Timestamp, block::Block, clock};
 
 /// Looks at a connection from anywhere, while it lives and after.
 ///
@@ -33,6 +33,11 @@ impl Handle {
         Self { block }
     }
 
+    #[inline]
+    pub(crate) const fn block(&self) -> &Arc<Block> {
+        &self.block
+    }
+
     /// Identity of the connection in this process.
     pub fn id(&self) -> ConnId {
         self.block.id
@@ -55,7 +60,7 @@ impl Handle {
 
     /// The connection as it is now: counts, times and errors, without asking the kernel.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::take(&self.block, None)
+        Snapshot::take(&self.block, None, clock::precise())
     }
 
     /// Sets how many attempts failed before this connection was made; the report says so.

@@ -107,8 +107,12 @@ impl fmt::Debug for ReportSender {
 /// Tells every observer, and keeps each one's panic from the others and from the caller.
 pub(crate) fn tell(options: &Options, event: impl Fn(&dyn Observer)) {
     for observer in options.observers() {
-        if catch_unwind(AssertUnwindSafe(|| event(&**observer))).is_err() {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| event(&**observer))) {
             options.count_observer_panic();
+            // Dropping the payload runs the observer's code, which can panic once more.
+            if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+                std::mem::forget(again);
+            }
         }
     }
 }

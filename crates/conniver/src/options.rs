@@ -35,12 +35,19 @@ pub struct Options {
 
 #[derive(Clone)]
 struct Inner {
-    role: Option<Role>,
-    category: Option<Arc<str>>,
-    context: Option<Context>,
+    labels: Arc<Labels>,
     facts: bool,
     observers: Vec<Arc<dyn Observer>>,
     observer_panics: Arc<AtomicU64>,
+}
+
+/// What reports carry of the options. It is apart from the observers, so that a report or handle
+/// which an observer keeps does not keep the observer alive in turn.
+#[derive(Clone, Default)]
+pub(crate) struct Labels {
+    pub(crate) role: Option<Role>,
+    pub(crate) category: Option<Arc<str>>,
+    pub(crate) context: Option<Context>,
 }
 
 /// A value of the caller's, as reports carry it.
@@ -51,9 +58,7 @@ impl Options {
     pub fn new() -> Self {
         Self {
             inner: Arc::new(Inner {
-                role: None,
-                category: None,
-                context: None,
+                labels: Arc::default(),
                 facts: true,
                 observers: Vec::new(),
                 observer_panics: Arc::default(),
@@ -64,14 +69,14 @@ impl Options {
     /// Which side of the connections this program is.
     #[must_use]
     pub fn role(mut self, role: Role) -> Self {
-        self.inner_mut().role = Some(role);
+        self.labels_mut().role = Some(role);
         self
     }
 
     /// A label for these connections as a group, such as the name of the service they go to.
     #[must_use]
     pub fn category(mut self, category: impl Into<Arc<str>>) -> Self {
-        self.inner_mut().category = Some(category.into());
+        self.labels_mut().category = Some(category.into());
         self
     }
 
@@ -79,7 +84,7 @@ impl Options {
     /// [`Snapshot::context`](crate::Snapshot::context).
     #[must_use]
     pub fn context(mut self, value: impl Any + Send + Sync) -> Self {
-        self.inner_mut().context = Some(Arc::new(value));
+        self.labels_mut().context = Some(Arc::new(value));
         self
     }
 
@@ -103,9 +108,9 @@ impl Options {
         let anchor = Anchor::now();
         let addresses = addresses(&stream);
         let opened_info = self.inner.facts.then(|| Packed::read(&stream));
-        let block = Block::new(self.clone(), anchor, addresses, opened_info);
+        let block = Block::new(self.labels(), anchor, addresses, opened_info);
         let probe: Option<Probe<S>> = if self.inner.facts { Some(Packed::read) } else { None };
-        Conn::new(stream, block, probe)
+        Conn::new(stream, block, probe, self.clone())
     }
 
     /// Wraps a stream that has no socket of its own, such as TLS over another stream or a pipe in
@@ -122,8 +127,8 @@ impl Options {
         local: Option<SocketAddr>,
         remote: Option<SocketAddr>,
     ) -> Conn<S> {
-        let block = Block::opaque(self.clone(), Anchor::now(), (local, remote));
-        Conn::new(stream, block, None)
+        let block = Block::opaque(self.labels(), self.inner.facts, Anchor::now(), (local, remote));
+        Conn::new(stream, block, None, self.clone())
     }
 
     /// How often an observer panicked. A panic is contained and reaches nobody else.
@@ -139,20 +144,12 @@ impl Options {
         self.inner.observer_panics.fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn reads_facts(&self) -> bool {
-        self.inner.facts
+    fn labels(&self) -> Arc<Labels> {
+        Arc::clone(&self.inner.labels)
     }
 
-    pub(crate) fn get_role(&self) -> Option<Role> {
-        self.inner.role
-    }
-
-    pub(crate) fn get_category(&self) -> Option<&str> {
-        self.inner.category.as_deref()
-    }
-
-    pub(crate) fn get_context(&self) -> Option<&Context> {
-        self.inner.context.as_ref()
+    fn labels_mut(&mut self) -> &mut Labels {
+        Arc::make_mut(&mut self.inner_mut().labels)
     }
 
     fn inner_mut(&mut self) -> &mut Inner {
@@ -169,8 +166,8 @@ impl Default for Options {
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
-            .field("role", &self.inner.role)
-            .field("category", &self.inner.category)
+            .field("role", &self.inner.labels.role)
+            .field("category", &self.inner.labels.category)
             .field("facts", &self.inner.facts)
             .field("observers", &self.inner.observers.len())
             .finish_non_exhaustive()

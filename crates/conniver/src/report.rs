@@ -31,7 +31,7 @@ pub struct Snapshot {
     pub remote_addr: Option<SocketAddr>,
     /// When the stream was wrapped.
     pub opened_at: Timestamp,
-    /// The moment that this snapshot shows.
+    /// The moment that this snapshot shows; for the last one before a close to the scheduler's tick.
     pub taken_at: Timestamp,
     /// When the first byte arrived.
     pub first_rx_at: Option<Timestamp>,
@@ -66,18 +66,19 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    pub(crate) fn take(block: &Arc<Block>, info: Option<Packed>) -> Self {
+    /// `now` may be a coarse reading of the clock.
+    pub(crate) fn take(block: &Arc<Block>, info: Option<Packed>, now: u64) -> Self {
         let anchor = &block.anchor;
         let moment = |at: u64| (at != 0).then(|| anchor.at(at));
         let (rx, tx): (Counts, Counts) = (block.rx.counts(), block.tx.counts());
         let failures = block.failures();
         Self {
             id: block.id,
-            role: block.options.get_role(),
+            role: block.labels.role,
             local_addr: block.local_addr,
             remote_addr: block.remote_addr,
             opened_at: anchor.opened(),
-            taken_at: anchor.at(clock::precise()),
+            taken_at: anchor.at(now.max(rx.last_at).max(tx.last_at)),
             first_rx_at: moment(rx.first_at),
             first_tx_at: moment(tx.first_at),
             last_rx_at: moment(rx.last_at),
@@ -104,12 +105,12 @@ impl Snapshot {
 
     /// The label given by [`Options::category`](crate::Options::category).
     pub fn category(&self) -> Option<&str> {
-        self.block.options.get_category()
+        self.block.labels.category.as_deref()
     }
 
     /// The value given by [`Options::context`](crate::Options::context), if it is of this type.
     pub fn context<T: Any>(&self) -> Option<&T> {
-        self.block.options.get_context()?.downcast_ref()
+        self.block.labels.context.as_ref()?.downcast_ref()
     }
 
     /// What the kernel knew when the stream was wrapped.
@@ -217,7 +218,7 @@ impl fmt::Display for Report {
         write!(f, "{} -> {}", address(self.local_addr), address(self.remote_addr))?;
         write!(f, " {:?} tx={} rx={}", self.duration(), self.tx_bytes, self.rx_bytes)?;
         for (name, info) in [("open", self.opened_info()), ("close", self.closed_info())] {
-            if let Some((rtt, var)) = info.and_then(|info| Some((info.rtt?, info.rtt_var?))) {
+            if let Some((rtt, var)) = info.and_then(|info| Some((info.rtt()?, info.rtt_var()?))) {
                 write!(f, " {name}_rtt={rtt:?}/{var:?}")?;
             }
         }

@@ -189,6 +189,26 @@ impl Value {
     }
 }
 
+macro_rules! value_from {
+    ($($variant:ident($ty:ty)),*) => {$(
+        impl From<$ty> for Value {
+            fn from(value: $ty) -> Self {
+                Self::$variant(value.into())
+            }
+        }
+    )*};
+}
+
+value_from!(
+    Bool(bool),
+    Unsigned(u8),
+    Unsigned(u32),
+    Unsigned(u64),
+    Duration(Duration),
+    State(State),
+    CaState(CaState)
+);
+
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

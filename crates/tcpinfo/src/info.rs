@@ -1,16 +1,18 @@
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use crate::{
-    AsSock, CaState, CongestionName, Error, Options, State, Thresholds, Warning,
+    AsSock, CaState, CongestionName, Error, Options, Reading, State, Thresholds, Warning,
+    fields::Value,
     native::{Native, linux::LinuxTcpInfo},
     sys, warning,
 };
 
 /// What the kernel knows about one TCP connection: one meaning and one unit on every system.
 ///
-/// A field is `None` where this system, its version or the connection's state gives no answer; the
-/// [`native`](Self::native) structure tells these cases apart. Sizes are bytes unless the name ends
-/// in `_segs` or `_packets`. Counters that the kernel keeps in 32 bits wrap there.
+/// Each fact is a method, decoded when it is asked for. It is `None` where this system, its version
+/// or the connection's state gives no answer; the [`native`](Self::native) structure tells these
+/// cases apart. Sizes are bytes unless the name ends in `_segs` or `_packets`. Counters that the
+/// kernel keeps in 32 bits wrap there.
 ///
 /// ```
 /// # #[cfg(target_os = "linux")] {
@@ -21,230 +23,14 @@ use crate::{
 /// let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
 ///
 /// let info = TcpInfo::read(&client).unwrap();
-/// assert_eq!(info.state, Some(State::Established));
-/// println!("round trip {:?}, window {:?} segments", info.rtt, info.tx_cwnd_segs);
+/// assert_eq!(info.state(), Some(State::Established));
+/// println!("round trip {:?}, window {:?} segments", info.rtt(), info.tx_cwnd_segs());
 /// # }
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TcpInfo {
-    /// State of the connection.
-    ///
-    /// Linux: `tcpi_state`.
-    pub state: Option<State>,
-    /// State of the sender's loss recovery.
-    ///
-    /// Linux: `tcpi_ca_state`.
-    pub ca_state: Option<CaState>,
-    /// Options negotiated: properties of the connection, not of a direction.
-    ///
-    /// Linux: `tcpi_options`.
-    pub options: Option<Options>,
-    /// Window scale shift that we announced; absent without window scaling.
-    ///
-    /// Linux: `tcpi_rcv_wscale`, named after the window that the shift belongs to.
-    pub tx_window_scale: Option<u8>,
-    /// Window scale shift that the peer announced; absent without window scaling.
-    ///
-    /// Linux: `tcpi_snd_wscale`.
-    pub rx_window_scale: Option<u8>,
-    /// Largest segment we send at the moment.
-    ///
-    /// Linux: `tcpi_snd_mss`.
-    pub tx_mss: Option<u32>,
-    /// Segment size of the peer; on Linux an estimate, 536 until larger segments arrive.
-    ///
-    /// Linux: `tcpi_rcv_mss`.
-    pub rx_mss: Option<u32>,
-    /// Path MTU.
-    ///
-    /// Linux: `tcpi_pmtu`.
-    pub path_mtu: Option<u32>,
-    /// Smoothed round-trip time; absent until the first sample.
-    ///
-    /// Linux: `tcpi_rtt` (µs).
-    pub rtt: Option<Duration>,
-    /// Mean deviation of the round-trip time; absent until the first sample.
-    ///
-    /// Linux: `tcpi_rttvar` (µs).
-    pub rtt_var: Option<Duration>,
-    /// Minimum round-trip time; absent until the first sample. On Linux of the last five minutes.
-    ///
-    /// Linux: `tcpi_min_rtt` (µs, 4.6).
-    pub min_rtt: Option<Duration>,
-    /// Round-trip time as the receiving side estimates it; absent until the first sample.
-    ///
-    /// Linux: `tcpi_rcv_rtt` (µs).
-    pub rx_rtt: Option<Duration>,
-    /// Retransmission timeout.
-    ///
-    /// Linux: `tcpi_rto` (µs, in steps of the tick).
-    pub rto: Option<Duration>,
-    /// Delayed-acknowledgement timeout; absent until data arrived.
-    ///
-    /// Linux: `tcpi_ato` (µs, in steps of the tick).
-    pub ato: Option<Duration>,
-    /// Time since data was last sent; absent if none was.
-    ///
-    /// Linux: `tcpi_last_data_sent` (ms, in steps of the tick).
-    pub last_tx_age: Option<Duration>,
-    /// Time since data last arrived; absent if none did.
-    ///
-    /// Linux: `tcpi_last_data_recv` (ms, in steps of the tick).
-    pub last_rx_age: Option<Duration>,
-    /// Time since an acknowledgement was last sent. Linux never fills its field.
-    pub last_tx_ack_age: Option<Duration>,
-    /// Time since an acknowledgement last arrived.
-    ///
-    /// Linux: `tcpi_last_ack_recv` (ms, in steps of the tick).
-    pub last_rx_ack_age: Option<Duration>,
-    /// Window that we advertised last, scaled.
-    ///
-    /// Linux: `tcpi_rcv_wnd` (6.2; `tcpi_rcv_space` is not a window).
-    pub rx_window: Option<u64>,
-    /// Window that the peer advertised, scaled.
-    ///
-    /// Linux: `tcpi_snd_wnd` (5.4).
-    pub tx_window: Option<u64>,
-    /// Slow start threshold; absent while slow start was never left. On Linux segments times the
-    /// segment size of the moment.
-    ///
-    /// Linux: `tcpi_snd_ssthresh` × `tcpi_snd_mss`.
-    pub tx_ssthresh: Option<u64>,
-    /// Slow start threshold in segments, on systems that count it so.
-    ///
-    /// Linux: `tcpi_snd_ssthresh`.
-    pub tx_ssthresh_segs: Option<u64>,
-    /// How far the advertised receive window may grow at the moment.
-    ///
-    /// Linux: `tcpi_rcv_ssthresh`.
-    pub rx_ssthresh: Option<u64>,
-    /// Congestion window. On Linux segments times the segment size of the moment.
-    ///
-    /// Linux: `tcpi_snd_cwnd` × `tcpi_snd_mss`.
-    pub tx_cwnd: Option<u64>,
-    /// Congestion window in segments.
-    ///
-    /// Linux: `tcpi_snd_cwnd`.
-    pub tx_cwnd_segs: Option<u64>,
-    /// By how many segments the path may reorder before a loss is assumed.
-    ///
-    /// Linux: `tcpi_reordering`.
-    pub reordering_segs: Option<u64>,
-    /// Segments retransmitted in the connection's life.
-    ///
-    /// Linux: `tcpi_total_retrans`.
-    pub retransmitted_segs: Option<u64>,
-    /// Payload retransmitted in the connection's life.
-    ///
-    /// Linux: `tcpi_bytes_retrans` (4.19).
-    pub retransmitted: Option<u64>,
-    /// Retransmission timeouts in the connection's life.
-    ///
-    /// Linux: `tcpi_total_rto` (6.7, wraps at 2^16).
-    pub timeouts: Option<u64>,
-    /// How often the retransmission timeout is doubled at the moment.
-    ///
-    /// Linux: `tcpi_backoff`.
-    pub backoff: Option<u8>,
-    /// Zero-window or keepalive probes sent in a row and not answered.
-    ///
-    /// Linux: `tcpi_probes`.
-    pub unanswered_probes: Option<u8>,
-    /// Duplicates that the peer reported: evidence of needless retransmissions.
-    ///
-    /// Linux: `tcpi_dsack_dups` (4.19).
-    pub spurious_retransmits: Option<u64>,
-    /// Payload sent, retransmissions included.
-    ///
-    /// Linux: `tcpi_bytes_sent` (4.19).
-    pub tx_bytes: Option<u64>,
-    /// Payload acknowledged by the peer. On Linux plus one for the SYN of the side that connected
-    /// and one for the FIN.
-    ///
-    /// Linux: `tcpi_bytes_acked` (4.1).
-    pub tx_acked_bytes: Option<u64>,
-    /// Payload received in order. On Linux plus one for the peer's FIN.
-    ///
-    /// Linux: `tcpi_bytes_received` (4.1).
-    pub rx_bytes: Option<u64>,
-    /// Segments sent of any kind.
-    ///
-    /// Linux: `tcpi_segs_out` (4.2).
-    pub tx_segs: Option<u64>,
-    /// Segments received of any kind.
-    ///
-    /// Linux: `tcpi_segs_in` (4.2).
-    pub rx_segs: Option<u64>,
-    /// Segments with payload sent, retransmissions included.
-    ///
-    /// Linux: `tcpi_data_segs_out` (4.6).
-    pub tx_data_segs: Option<u64>,
-    /// Segments with payload received.
-    ///
-    /// Linux: `tcpi_data_segs_in` (4.6).
-    pub rx_data_segs: Option<u64>,
-    /// Packets received out of order.
-    ///
-    /// Linux: `tcpi_rcv_ooopack` (5.4).
-    pub rx_out_of_order_packets: Option<u64>,
-    /// Reordering events seen by the sender.
-    ///
-    /// Linux: `tcpi_reord_seen` (4.19).
-    pub reordering_events: Option<u64>,
-    /// Segments delivered that the peer reported as marked for congestion.
-    ///
-    /// Linux: `tcpi_delivered_ce` (4.18).
-    pub tx_ce_segs: Option<u64>,
-    /// Segments received with a congestion mark.
-    ///
-    /// Linux: `tcpi_received_ce` (6.18).
-    pub rx_ce_segs: Option<u64>,
-    /// Most recent goodput sample in bytes a second; absent until there is one.
-    ///
-    /// Linux: `tcpi_delivery_rate` (4.9).
-    pub delivery_rate: Option<u64>,
-    /// Whether that sample was held down by the application rather than by the network.
-    ///
-    /// Linux: `tcpi_delivery_rate_app_limited` (4.9).
-    pub app_limited: Option<bool>,
-    /// Rate at which sending is paced, in bytes a second; absent if unlimited.
-    ///
-    /// Linux: `tcpi_pacing_rate` (3.15).
-    pub pacing_rate: Option<u64>,
-    /// Segments in flight: sent, not acknowledged, not taken for lost.
-    ///
-    /// Linux: `tcpi_unacked` − `tcpi_sacked` − `tcpi_lost` + `tcpi_retrans`.
-    pub in_flight_segs: Option<u64>,
-    /// Bytes in the send queue that were not sent yet.
-    ///
-    /// Linux: `tcpi_notsent_bytes` (4.6).
-    pub unsent_bytes: Option<u64>,
-    /// Connections that wait to be accepted; only of a listening socket.
-    ///
-    /// Linux: `tcpi_unacked`.
-    pub accept_queue: Option<u64>,
-    /// Limit of the accept queue; only of a listening socket.
-    ///
-    /// Linux: `tcpi_sacked`.
-    pub accept_queue_limit: Option<u64>,
-    /// Time with data outstanding, including the two limited times below.
-    ///
-    /// Linux: `tcpi_busy_time` (µs, 4.10).
-    pub busy_time: Option<Duration>,
-    /// Time that sending stood still for the peer's receive window.
-    ///
-    /// Linux: `tcpi_rwnd_limited` (µs, 4.10).
-    pub peer_window_limited: Option<Duration>,
-    /// Time that sending stood still for our send buffer.
-    ///
-    /// Linux: `tcpi_sndbuf_limited` (µs, 4.10).
-    pub send_buffer_limited: Option<Duration>,
-    /// Name of the congestion control algorithm; absent if it was not asked for or not told.
-    ///
-    /// Linux: `TCP_CONGESTION`.
-    pub congestion: Option<CongestionName>,
     native: Native,
+    congestion: Option<CongestionName>,
 }
 
 impl TcpInfo {
@@ -265,16 +51,33 @@ impl TcpInfo {
 
     /// The portable view of a structure, with the congestion control name if it is known.
     #[inline]
-    pub fn from_native(native: Native, congestion: Option<CongestionName>) -> Self {
-        match native {
-            Native::Linux(info) => Self::from_linux(&info, congestion),
-        }
+    pub const fn from_native(native: Native, congestion: Option<CongestionName>) -> Self {
+        Self { native, congestion }
     }
 
     /// The operating system's own structure with all its fields, also those that have no portable
     /// counterpart.
+    #[inline]
     pub const fn native(&self) -> &Native {
         &self.native
+    }
+
+    /// Name of the congestion control algorithm; absent if it was not asked for or not told.
+    ///
+    /// Linux: `TCP_CONGESTION`.
+    #[inline]
+    pub const fn congestion(&self) -> Option<CongestionName> {
+        self.congestion
+    }
+
+    /// Options negotiated: properties of the connection, not of a direction.
+    ///
+    /// Linux: `tcpi_options`.
+    #[inline]
+    pub fn options(&self) -> Option<Options> {
+        match &self.native {
+            Native::Linux(info) => info.options().value(),
+        }
     }
 
     /// What in these facts deserves attention, by the default [`Thresholds`].
@@ -286,70 +89,311 @@ impl TcpInfo {
     pub fn warnings_above(&self, thresholds: &Thresholds) -> Vec<Warning> {
         warning::find(self, thresholds)
     }
+}
 
-    fn from_linux(info: &LinuxTcpInfo, congestion: Option<CongestionName>) -> Self {
-        let tx_mss = info.snd_mss().value();
-        let in_bytes = |segs: Option<u64>| Some(segs?.saturating_mul(u64::from(tx_mss?)));
-        let tx_ssthresh_segs = info.snd_ssthresh().value().map(u64::from);
-        let tx_cwnd_segs = info.snd_cwnd().value().map(u64::from);
-        Self {
-            state: info.state().value(),
-            ca_state: info.ca_state().value(),
-            options: info.options().value(),
-            tx_window_scale: info.rcv_wscale().value(),
-            rx_window_scale: info.snd_wscale().value(),
-            tx_mss,
-            rx_mss: info.rcv_mss().value(),
-            path_mtu: info.pmtu().value(),
-            rtt: info.rtt().value(),
-            rtt_var: info.rttvar().value(),
-            min_rtt: info.min_rtt().value(),
-            rx_rtt: info.rcv_rtt().value(),
-            rto: info.rto().value(),
-            ato: info.ato().value(),
-            last_tx_age: info.last_data_sent().value(),
-            last_rx_age: info.last_data_recv().value(),
-            last_tx_ack_age: info.last_ack_sent().value(),
-            last_rx_ack_age: info.last_ack_recv().value(),
-            rx_window: info.rcv_wnd().value().map(u64::from),
-            tx_window: info.snd_wnd().value().map(u64::from),
-            tx_ssthresh: in_bytes(tx_ssthresh_segs),
-            tx_ssthresh_segs,
-            rx_ssthresh: info.rcv_ssthresh().value().map(u64::from),
-            tx_cwnd: in_bytes(tx_cwnd_segs),
-            tx_cwnd_segs,
-            reordering_segs: info.reordering().value().map(u64::from),
-            retransmitted_segs: info.total_retrans().value().map(u64::from),
-            retransmitted: info.bytes_retrans().value(),
-            timeouts: info.total_rto().value().map(u64::from),
-            backoff: info.backoff().value(),
-            unanswered_probes: info.probes().value(),
-            spurious_retransmits: info.dsack_dups().value().map(u64::from),
-            tx_bytes: info.bytes_sent().value(),
-            tx_acked_bytes: info.bytes_acked().value(),
-            rx_bytes: info.bytes_received().value(),
-            tx_segs: info.segs_out().value().map(u64::from),
-            rx_segs: info.segs_in().value().map(u64::from),
-            tx_data_segs: info.data_segs_out().value().map(u64::from),
-            rx_data_segs: info.data_segs_in().value().map(u64::from),
-            rx_out_of_order_packets: info.rcv_ooopack().value().map(u64::from),
-            reordering_events: info.reord_seen().value().map(u64::from),
-            tx_ce_segs: info.delivered_ce().value().map(u64::from),
-            rx_ce_segs: info.received_ce().value().map(u64::from),
-            delivery_rate: info.delivery_rate().value(),
-            app_limited: info.delivery_rate_app_limited().value(),
-            pacing_rate: info.pacing_rate().value(),
-            in_flight_segs: linux_in_flight(info),
-            unsent_bytes: info.notsent_bytes().value().map(u64::from),
-            accept_queue: info.accept_queue().value().map(u64::from),
-            accept_queue_limit: info.accept_queue_limit().value().map(u64::from),
-            busy_time: info.busy_time().value(),
-            peer_window_limited: info.rwnd_limited().value(),
-            send_buffer_limited: info.sndbuf_limited().value(),
-            congestion,
-            native: Native::Linux(*info),
+impl fmt::Debug for TcpInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("TcpInfo");
+        for (key, value) in self.facts() {
+            if let Some(value) = value {
+                out.field(key, &format_args!("{value}"));
+            }
         }
+        out.field("options", &self.options()).field("congestion", &self.congestion).finish()
     }
+}
+
+/// Declares the portable facts: for each a documented method, its key in JSON, and where each
+/// system has it.
+macro_rules! portable {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident: $ty:ty as $key:literal { $($system:ident($info:ident) => $value:expr),+ }
+    )*) => {
+        impl TcpInfo {
+            $(
+                $(#[$doc])*
+                #[inline]
+                pub fn $name(&self) -> Option<$ty> {
+                    match &self.native {
+                        $(Native::$system($info) => $value,)+
+                    }
+                }
+            )*
+
+            /// Every fact that is a single value, with its key in JSON.
+            pub fn facts(&self) -> impl Iterator<Item = (&'static str, Option<Value>)> {
+                [$(($key, self.$name().map(Value::from))),*].into_iter()
+            }
+        }
+    };
+}
+
+portable! {
+    /// State of the connection.
+    ///
+    /// Linux: `tcpi_state`.
+    state: State as "state" { Linux(info) => info.state().value() }
+
+    /// State of the sender's loss recovery.
+    ///
+    /// Linux: `tcpi_ca_state`.
+    ca_state: CaState as "caState" { Linux(info) => info.ca_state().value() }
+
+    /// Window scale shift that we announced; absent without window scaling.
+    ///
+    /// Linux: `tcpi_rcv_wscale`, named after the window that the shift belongs to.
+    tx_window_scale: u8 as "txWindowScale" { Linux(info) => info.rcv_wscale().value() }
+
+    /// Window scale shift that the peer announced; absent without window scaling.
+    ///
+    /// Linux: `tcpi_snd_wscale`.
+    rx_window_scale: u8 as "rxWindowScale" { Linux(info) => info.snd_wscale().value() }
+
+    /// Largest segment we send at the moment.
+    ///
+    /// Linux: `tcpi_snd_mss`.
+    tx_mss: u32 as "txMSS" { Linux(info) => info.snd_mss().value() }
+
+    /// Segment size of the peer; on Linux an estimate, 536 until larger segments arrive.
+    ///
+    /// Linux: `tcpi_rcv_mss`.
+    rx_mss: u32 as "rxMSS" { Linux(info) => info.rcv_mss().value() }
+
+    /// Path MTU.
+    ///
+    /// Linux: `tcpi_pmtu`.
+    path_mtu: u32 as "pathMTU" { Linux(info) => info.pmtu().value() }
+
+    /// Smoothed round-trip time; absent until the first sample.
+    ///
+    /// Linux: `tcpi_rtt` (µs).
+    rtt: Duration as "rtt" { Linux(info) => info.rtt().value() }
+
+    /// Mean deviation of the round-trip time; absent until the first sample.
+    ///
+    /// Linux: `tcpi_rttvar` (µs).
+    rtt_var: Duration as "rttVar" { Linux(info) => info.rttvar().value() }
+
+    /// Minimum round-trip time; absent until the first sample. On Linux of the last five minutes.
+    ///
+    /// Linux: `tcpi_min_rtt` (µs, 4.6).
+    min_rtt: Duration as "minRTT" { Linux(info) => info.min_rtt().value() }
+
+    /// Round-trip time as the receiving side estimates it; absent until the first sample.
+    ///
+    /// Linux: `tcpi_rcv_rtt` (µs).
+    rx_rtt: Duration as "rxRTT" { Linux(info) => info.rcv_rtt().value() }
+
+    /// Retransmission timeout.
+    ///
+    /// Linux: `tcpi_rto` (µs, in steps of the tick).
+    rto: Duration as "rto" { Linux(info) => info.rto().value() }
+
+    /// Delayed-acknowledgement timeout; absent until data arrived.
+    ///
+    /// Linux: `tcpi_ato` (µs, in steps of the tick).
+    ato: Duration as "ato" { Linux(info) => info.ato().value() }
+
+    /// Time since data was last sent; absent if none was.
+    ///
+    /// Linux: `tcpi_last_data_sent` (ms, in steps of the tick).
+    last_tx_age: Duration as "lastTxAt" { Linux(info) => info.last_data_sent().value() }
+
+    /// Time since data last arrived; absent if none did.
+    ///
+    /// Linux: `tcpi_last_data_recv` (ms, in steps of the tick).
+    last_rx_age: Duration as "lastRxAt" { Linux(info) => info.last_data_recv().value() }
+
+    /// Time since an acknowledgement was last sent. Linux never fills its field.
+    last_tx_ack_age: Duration as "lastTxAckAt" { Linux(info) => info.last_ack_sent().value() }
+
+    /// Time since an acknowledgement last arrived.
+    ///
+    /// Linux: `tcpi_last_ack_recv` (ms, in steps of the tick).
+    last_rx_ack_age: Duration as "lastRxAckAt" { Linux(info) => info.last_ack_recv().value() }
+
+    /// Window that we advertised last, scaled.
+    ///
+    /// Linux: `tcpi_rcv_wnd` (6.2; `tcpi_rcv_space` is not a window).
+    rx_window: u64 as "rxWindow" { Linux(info) => info.rcv_wnd().value().map(u64::from) }
+
+    /// Window that the peer advertised, scaled.
+    ///
+    /// Linux: `tcpi_snd_wnd` (5.4).
+    tx_window: u64 as "txWindow" { Linux(info) => info.snd_wnd().value().map(u64::from) }
+
+    /// Slow start threshold; absent while slow start was never left. On Linux segments times the
+    /// segment size of the moment.
+    ///
+    /// Linux: `tcpi_snd_ssthresh` × `tcpi_snd_mss`.
+    tx_ssthresh: u64 as "txSSThreshold" { Linux(info) => segs_in_bytes(info, info.snd_ssthresh()) }
+
+    /// Slow start threshold in segments, on systems that count it so.
+    ///
+    /// Linux: `tcpi_snd_ssthresh`.
+    tx_ssthresh_segs: u64 as "txSSThresholdSegs" { Linux(info) => info.snd_ssthresh().value().map(u64::from) }
+
+    /// How far the advertised receive window may grow at the moment.
+    ///
+    /// Linux: `tcpi_rcv_ssthresh`.
+    rx_ssthresh: u64 as "rxSSThreshold" { Linux(info) => info.rcv_ssthresh().value().map(u64::from) }
+
+    /// Congestion window. On Linux segments times the segment size of the moment.
+    ///
+    /// Linux: `tcpi_snd_cwnd` × `tcpi_snd_mss`.
+    tx_cwnd: u64 as "txCWindowBytes" { Linux(info) => segs_in_bytes(info, info.snd_cwnd()) }
+
+    /// Congestion window in segments.
+    ///
+    /// Linux: `tcpi_snd_cwnd`.
+    tx_cwnd_segs: u64 as "txCWindowSegs" { Linux(info) => info.snd_cwnd().value().map(u64::from) }
+
+    /// By how many segments the path may reorder before a loss is assumed.
+    ///
+    /// Linux: `tcpi_reordering`.
+    reordering_segs: u64 as "reorderingSegs" { Linux(info) => info.reordering().value().map(u64::from) }
+
+    /// Segments retransmitted in the connection's life.
+    ///
+    /// Linux: `tcpi_total_retrans`.
+    retransmitted_segs: u64 as "retransmits" { Linux(info) => info.total_retrans().value().map(u64::from) }
+
+    /// Payload retransmitted in the connection's life.
+    ///
+    /// Linux: `tcpi_bytes_retrans` (4.19).
+    retransmitted_bytes: u64 as "retransmittedBytes" { Linux(info) => info.bytes_retrans().value() }
+
+    /// Retransmission timeouts in the connection's life.
+    ///
+    /// Linux: `tcpi_total_rto` (6.7, wraps at 2^16).
+    timeouts: u64 as "timeouts" { Linux(info) => info.total_rto().value().map(u64::from) }
+
+    /// How often the retransmission timeout is doubled at the moment.
+    ///
+    /// Linux: `tcpi_backoff`.
+    backoff: u8 as "backoff" { Linux(info) => info.backoff().value() }
+
+    /// Zero-window or keepalive probes sent in a row and not answered.
+    ///
+    /// Linux: `tcpi_probes`.
+    unanswered_probes: u8 as "unansweredProbes" { Linux(info) => info.probes().value() }
+
+    /// Duplicates that the peer reported: evidence of needless retransmissions.
+    ///
+    /// Linux: `tcpi_dsack_dups` (4.19).
+    spurious_retransmits: u64 as "spuriousRetransmits" { Linux(info) => info.dsack_dups().value().map(u64::from) }
+
+    /// Payload sent, retransmissions included.
+    ///
+    /// Linux: `tcpi_bytes_sent` (4.19).
+    tx_bytes: u64 as "txBytes" { Linux(info) => info.bytes_sent().value() }
+
+    /// Payload acknowledged by the peer. On Linux plus one for the SYN of the side that connected
+    /// and one for the FIN.
+    ///
+    /// Linux: `tcpi_bytes_acked` (4.1).
+    tx_acked_bytes: u64 as "txAckedBytes" { Linux(info) => info.bytes_acked().value() }
+
+    /// Payload received in order. On Linux plus one for the peer's FIN.
+    ///
+    /// Linux: `tcpi_bytes_received` (4.1).
+    rx_bytes: u64 as "rxBytes" { Linux(info) => info.bytes_received().value() }
+
+    /// Segments sent of any kind.
+    ///
+    /// Linux: `tcpi_segs_out` (4.2).
+    tx_segs: u64 as "txSegs" { Linux(info) => info.segs_out().value().map(u64::from) }
+
+    /// Segments received of any kind.
+    ///
+    /// Linux: `tcpi_segs_in` (4.2).
+    rx_segs: u64 as "rxSegs" { Linux(info) => info.segs_in().value().map(u64::from) }
+
+    /// Segments with payload sent, retransmissions included.
+    ///
+    /// Linux: `tcpi_data_segs_out` (4.6).
+    tx_data_segs: u64 as "txDataSegs" { Linux(info) => info.data_segs_out().value().map(u64::from) }
+
+    /// Segments with payload received.
+    ///
+    /// Linux: `tcpi_data_segs_in` (4.6).
+    rx_data_segs: u64 as "rxDataSegs" { Linux(info) => info.data_segs_in().value().map(u64::from) }
+
+    /// Packets received out of order.
+    ///
+    /// Linux: `tcpi_rcv_ooopack` (5.4).
+    rx_out_of_order_packets: u64 as "rxOutOfOrderPackets" { Linux(info) => info.rcv_ooopack().value().map(u64::from) }
+
+    /// Reordering events seen by the sender.
+    ///
+    /// Linux: `tcpi_reord_seen` (4.19).
+    reordering_events: u64 as "reorderingEvents" { Linux(info) => info.reord_seen().value().map(u64::from) }
+
+    /// Segments delivered that the peer reported as marked for congestion.
+    ///
+    /// Linux: `tcpi_delivered_ce` (4.18).
+    tx_ce_segs: u64 as "txCESegs" { Linux(info) => info.delivered_ce().value().map(u64::from) }
+
+    /// Segments received with a congestion mark.
+    ///
+    /// Linux: `tcpi_received_ce` (6.18).
+    rx_ce_segs: u64 as "rxCESegs" { Linux(info) => info.received_ce().value().map(u64::from) }
+
+    /// Most recent goodput sample in bytes a second; absent until there is one.
+    ///
+    /// Linux: `tcpi_delivery_rate` (4.9).
+    delivery_rate: u64 as "deliveryRate" { Linux(info) => info.delivery_rate().value() }
+
+    /// Whether that sample was held down by the application rather than by the network.
+    ///
+    /// Linux: `tcpi_delivery_rate_app_limited` (4.9).
+    app_limited: bool as "appLimited" { Linux(info) => info.delivery_rate_app_limited().value() }
+
+    /// Rate at which sending is paced, in bytes a second; absent if unlimited.
+    ///
+    /// Linux: `tcpi_pacing_rate` (3.15).
+    pacing_rate: u64 as "pacingRate" { Linux(info) => info.pacing_rate().value() }
+
+    /// Segments in flight: sent, not acknowledged, not taken for lost.
+    ///
+    /// Linux: `tcpi_unacked` − `tcpi_sacked` − `tcpi_lost` + `tcpi_retrans`.
+    in_flight_segs: u64 as "inFlightSegs" { Linux(info) => linux_in_flight(info) }
+
+    /// Bytes in the send queue that were not sent yet.
+    ///
+    /// Linux: `tcpi_notsent_bytes` (4.6).
+    unsent_bytes: u64 as "unsentBytes" { Linux(info) => info.notsent_bytes().value().map(u64::from) }
+
+    /// Connections that wait to be accepted; only of a listening socket.
+    ///
+    /// Linux: `tcpi_unacked`.
+    accept_queue: u64 as "acceptQueue" { Linux(info) => info.accept_queue().value().map(u64::from) }
+
+    /// Limit of the accept queue; only of a listening socket.
+    ///
+    /// Linux: `tcpi_sacked`.
+    accept_queue_limit: u64 as "acceptQueueLimit" { Linux(info) => info.accept_queue_limit().value().map(u64::from) }
+
+    /// Time with data outstanding, including the two limited times below.
+    ///
+    /// Linux: `tcpi_busy_time` (µs, 4.10).
+    busy_time: Duration as "busyTime" { Linux(info) => info.busy_time().value() }
+
+    /// Time that sending stood still for the peer's receive window.
+    ///
+    /// Linux: `tcpi_rwnd_limited` (µs, 4.10).
+    peer_window_limited: Duration as "peerWindowLimited" { Linux(info) => info.rwnd_limited().value() }
+
+    /// Time that sending stood still for our send buffer.
+    ///
+    /// Linux: `tcpi_sndbuf_limited` (µs, 4.10).
+    send_buffer_limited: Duration as "sendBufferLimited" { Linux(info) => info.sndbuf_limited().value() }
+}
+
+/// A number of segments as bytes, by the segment size of the moment.
+fn segs_in_bytes(info: &LinuxTcpInfo, segs: Reading<u32>) -> Option<u64> {
+    Some(u64::from(segs.value()?).saturating_mul(u64::from(info.snd_mss().value()?)))
 }
 
 /// `tcp_packets_in_flight` of `include/net/tcp.h`.

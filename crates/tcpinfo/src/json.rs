@@ -83,59 +83,13 @@ impl Serialize for LinuxTcpInfo {
 impl Serialize for TcpInfo {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = Present(serializer.serialize_map(None)?);
-        map.entry("state", self.state)?;
-        map.entry("caState", self.ca_state)?;
-        map.entry("txOptions", self.options.map(|set| OptionList(set, self.tx_window_scale)))?;
-        map.entry("rxOptions", self.options.map(|set| OptionList(set, self.rx_window_scale)))?;
-        map.entry("txMSS", self.tx_mss)?;
-        map.entry("rxMSS", self.rx_mss)?;
-        map.entry("pathMTU", self.path_mtu)?;
-        map.time("rtt", self.rtt)?;
-        map.time("rttVar", self.rtt_var)?;
-        map.time("minRTT", self.min_rtt)?;
-        map.time("rxRTT", self.rx_rtt)?;
-        map.time("rto", self.rto)?;
-        map.time("ato", self.ato)?;
-        map.time("lastTxAt", self.last_tx_age)?;
-        map.time("lastRxAt", self.last_rx_age)?;
-        map.time("lastTxAckAt", self.last_tx_ack_age)?;
-        map.time("lastRxAckAt", self.last_rx_ack_age)?;
-        map.entry("rxWindow", self.rx_window)?;
-        map.entry("txWindow", self.tx_window)?;
-        map.entry("txSSThreshold", self.tx_ssthresh)?;
-        map.entry("txSSThresholdSegs", self.tx_ssthresh_segs)?;
-        map.entry("rxSSThreshold", self.rx_ssthresh)?;
-        map.entry("txCWindowBytes", self.tx_cwnd)?;
-        map.entry("txCWindowSegs", self.tx_cwnd_segs)?;
-        map.entry("reorderingSegs", self.reordering_segs)?;
-        map.entry("retransmits", self.retransmitted_segs)?;
-        map.entry("retransmittedBytes", self.retransmitted)?;
-        map.entry("timeouts", self.timeouts)?;
-        map.entry("backoff", self.backoff)?;
-        map.entry("unansweredProbes", self.unanswered_probes)?;
-        map.entry("spuriousRetransmits", self.spurious_retransmits)?;
-        map.entry("txBytes", self.tx_bytes)?;
-        map.entry("txAckedBytes", self.tx_acked_bytes)?;
-        map.entry("rxBytes", self.rx_bytes)?;
-        map.entry("txSegs", self.tx_segs)?;
-        map.entry("rxSegs", self.rx_segs)?;
-        map.entry("txDataSegs", self.tx_data_segs)?;
-        map.entry("rxDataSegs", self.rx_data_segs)?;
-        map.entry("rxOutOfOrderPackets", self.rx_out_of_order_packets)?;
-        map.entry("reorderingEvents", self.reordering_events)?;
-        map.entry("txCESegs", self.tx_ce_segs)?;
-        map.entry("rxCESegs", self.rx_ce_segs)?;
-        map.entry("deliveryRate", self.delivery_rate)?;
-        map.entry("appLimited", self.app_limited)?;
-        map.entry("pacingRate", self.pacing_rate)?;
-        map.entry("inFlightSegs", self.in_flight_segs)?;
-        map.entry("unsentBytes", self.unsent_bytes)?;
-        map.entry("acceptQueue", self.accept_queue)?;
-        map.entry("acceptQueueLimit", self.accept_queue_limit)?;
-        map.time("busyTime", self.busy_time)?;
-        map.time("peerWindowLimited", self.peer_window_limited)?;
-        map.time("sendBufferLimited", self.send_buffer_limited)?;
-        map.entry("congestion", self.congestion)?;
+        for (key, value) in self.facts() {
+            map.entry(key, value)?;
+        }
+        let options = |scale| self.options().map(|options| OptionList(options, scale));
+        map.entry("txOptions", options(self.tx_window_scale()))?;
+        map.entry("rxOptions", options(self.rx_window_scale()))?;
+        map.entry("congestion", self.congestion())?;
         map.entry("sysInfo", Some(self.native()))?;
         map.0.end()
     }

@@ -14,7 +14,7 @@
 //! let stream = TcpStream::connect(listener.local_addr()?)?;
 //!
 //! let info = TcpInfo::read(&stream)?;
-//! if let Some(rtt) = info.rtt {
+//! if let Some(rtt) = info.rtt() {
 //!     println!("smoothed round-trip time: {rtt:?}");
 //! }
 //! for warning in info.warnings() {
@@ -31,7 +31,7 @@
 //!
 //! # Three depths
 //!
-//! - [`TcpInfo`] is the portable view: plain optional fields.
+//! - [`TcpInfo`] is the portable view: one method a fact, each optional.
 //! - [`native`] holds the operating system's own structure, where each field answers with a
 //!   [`Reading`]: absent on this kernel, nothing measured yet, or a value. All fields can be walked
 //!   over, and [`native::linux::schema`] lists them with unit, meaning and first kernel.

@@ -118,28 +118,28 @@ impl Default for Thresholds {
 
 pub(crate) fn find(info: &TcpInfo, thresholds: &Thresholds) -> Vec<Warning> {
     let retransmitted =
-        info.retransmitted_segs.filter(|segs| *segs >= thresholds.retransmitted_segs);
-    let retransmitted_bytes = info.retransmitted.filter(|bytes| {
-        *bytes > 0 && (retransmitted.is_some() || info.retransmitted_segs.is_none())
+        info.retransmitted_segs().filter(|segs| *segs >= thresholds.retransmitted_segs);
+    let retransmitted_bytes = info.retransmitted_bytes().filter(|bytes| {
+        *bytes > 0 && (retransmitted.is_some() || info.retransmitted_segs().is_none())
     });
     let limited = |time: Option<Duration>| time.filter(|time| *time >= thresholds.limited_time);
-    let marked = [info.tx_ce_segs, info.rx_ce_segs].into_iter().flatten().reduce(|a, b| a + b);
+    let marked = [info.tx_ce_segs(), info.rx_ce_segs()].into_iter().flatten().reduce(|a, b| a + b);
     [
         retransmitted_bytes.map(Warning::RetransmittedBytes),
         retransmitted.map(Warning::RetransmittedSegs),
-        info.timeouts.filter(|count| *count >= thresholds.timeouts).map(Warning::Timeouts),
-        info.backoff.filter(|count| *count >= thresholds.backoff).map(Warning::Backoff),
-        info.unanswered_probes
+        info.timeouts().filter(|count| *count >= thresholds.timeouts).map(Warning::Timeouts),
+        info.backoff().filter(|count| *count >= thresholds.backoff).map(Warning::Backoff),
+        info.unanswered_probes()
             .filter(|count| *count >= thresholds.unanswered_probes)
             .map(Warning::UnansweredProbes),
-        info.spurious_retransmits
+        info.spurious_retransmits()
             .filter(|count| *count >= thresholds.spurious_retransmits)
             .map(Warning::SpuriousRetransmits),
-        info.rx_out_of_order_packets
+        info.rx_out_of_order_packets()
             .filter(|packets| *packets >= thresholds.out_of_order_packets)
             .map(Warning::OutOfOrderPackets),
-        limited(info.peer_window_limited).map(Warning::PeerWindowLimited),
-        limited(info.send_buffer_limited).map(Warning::SendBufferLimited),
+        limited(info.peer_window_limited()).map(Warning::PeerWindowLimited),
+        limited(info.send_buffer_limited()).map(Warning::SendBufferLimited),
         marked
             .filter(|segs| *segs >= thresholds.congestion_marked_segs)
             .map(Warning::CongestionMarkedSegs),
@@ -151,5 +151,6 @@ pub(crate) fn find(info: &TcpInfo, thresholds: &Thresholds) -> Vec<Warning> {
 }
 
 fn overflow(info: &TcpInfo) -> Option<u64> {
-    info.accept_queue.filter(|length| info.accept_queue_limit.is_some_and(|limit| *length > limit))
+    info.accept_queue()
+        .filter(|length| info.accept_queue_limit().is_some_and(|limit| *length > limit))
 }

@@ -284,8 +284,8 @@ fn a_listener_shows_its_accept_queue_and_nothing_it_does_not_have() {
     assert_eq!(info.accept_queue(), Reading::Value(5));
 
     let portable = TcpInfo::from_native(Native::Linux(info), None);
-    assert_eq!((portable.accept_queue, portable.accept_queue_limit), (Some(5), Some(128)));
-    assert_eq!((portable.in_flight_segs, portable.retransmitted_segs), (None, None));
+    assert_eq!((portable.accept_queue(), portable.accept_queue_limit()), (Some(5), Some(128)));
+    assert_eq!((portable.in_flight_segs(), portable.retransmitted_segs()), (None, None));
 }
 
 #[test]
@@ -412,10 +412,10 @@ proptest! {
         }
         let info = LinuxTcpInfo::from_bytes(&bytes);
         let portable = TcpInfo::from_native(Native::Linux(info), None);
-        prop_assert_eq!(portable.rtt, info.rtt().value());
-        prop_assert_eq!(portable.min_rtt.is_some(), matches!(info.min_rtt(), Reading::Value(_)));
-        prop_assert_ne!(portable.min_rtt, Some(Duration::from_micros(u64::from(u32::MAX))));
-        prop_assert_ne!(portable.pacing_rate, Some(u64::MAX));
-        prop_assert_ne!(portable.rtt, Some(Duration::ZERO));
+        prop_assert_eq!(portable.rtt(), info.rtt().value());
+        prop_assert_eq!(portable.min_rtt().is_some(), matches!(info.min_rtt(), Reading::Value(_)));
+        prop_assert_ne!(portable.min_rtt(), Some(Duration::from_micros(u64::from(u32::MAX))));
+        prop_assert_ne!(portable.pacing_rate(), Some(u64::MAX));
+        prop_assert_ne!(portable.rtt(), Some(Duration::ZERO));
     }
 }

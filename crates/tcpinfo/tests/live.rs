@@ -35,10 +35,10 @@ fn anything_that_lends_its_descriptor_can_be_asked() {
     let (client, _server) = pair("127.0.0.1:0");
     let borrowed: BorrowedFd<'_> = client.as_fd();
     for state in [
-        TcpInfo::read(&client).unwrap().state,
-        TcpInfo::read(&&client).unwrap().state,
-        TcpInfo::read(&borrowed).unwrap().state,
-        TcpInfo::read(&std::sync::Arc::new(client.as_fd())).unwrap().state,
+        TcpInfo::read(&client).unwrap().state(),
+        TcpInfo::read(&&client).unwrap().state(),
+        TcpInfo::read(&borrowed).unwrap().state(),
+        TcpInfo::read(&std::sync::Arc::new(client.as_fd())).unwrap().state(),
     ] {
         assert_eq!(state, Some(State::Established));
     }
@@ -59,16 +59,16 @@ fn states_follow_a_connection_to_its_end() {
     let (client, mut server) = pair("127.0.0.1:0");
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(server.read(&mut [0; 1]).unwrap(), 0);
-    assert_eq!(TcpInfo::read(&server).unwrap().state, Some(State::CloseWait));
+    assert_eq!(TcpInfo::read(&server).unwrap().state(), Some(State::CloseWait));
     // Until the peer's kernel acknowledges the FIN, which may be delayed, it is FIN_WAIT1.
-    let half_closed = TcpInfo::read(&client).unwrap().state;
+    let half_closed = TcpInfo::read(&client).unwrap().state();
     assert!(matches!(half_closed, Some(State::FinWait1 | State::FinWait2)), "{half_closed:?}");
     server.shutdown(Shutdown::Write).unwrap();
     let mut client = client;
     assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
     let info = TcpInfo::read(&client).unwrap();
-    assert!(matches!(info.state, Some(State::Close | State::TimeWait)), "{:?}", info.state);
-    assert!(info.rtt.is_some(), "the counters stay until the descriptor is closed");
+    assert!(matches!(info.state(), Some(State::Close | State::TimeWait)), "{:?}", info.state());
+    assert!(info.rtt().is_some(), "the counters stay until the descriptor is closed");
 }
 
 #[test]
@@ -79,9 +79,9 @@ fn a_reset_connection_keeps_its_counters() {
     drop(client); // with unread data: the kernel sends a reset
     assert!(server.read(&mut [0; 1]).is_err());
     let info = TcpInfo::read(&server).unwrap();
-    assert_eq!(info.state, Some(State::Close));
-    assert_eq!(info.tx_bytes, Some(100));
-    assert!(info.rtt.is_some() && info.last_tx_age.is_some());
+    assert_eq!(info.state(), Some(State::Close));
+    assert_eq!(info.tx_bytes(), Some(100));
+    assert!(info.rtt().is_some() && info.last_tx_age().is_some());
 }
 
 #[test]
@@ -89,21 +89,23 @@ fn a_listener_and_a_fresh_socket_show_no_measurements() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let _waiting = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let info = TcpInfo::read(&listener).unwrap();
-    assert_eq!(info.state, Some(State::Listen));
-    assert_eq!(info.accept_queue, Some(1));
-    assert!(info.accept_queue_limit.is_some_and(|limit| limit > 0));
-    for absent in [info.rtt, info.rto, info.min_rtt, info.last_tx_age, info.last_rx_age] {
+    assert_eq!(info.state(), Some(State::Listen));
+    assert_eq!(info.accept_queue(), Some(1));
+    assert!(info.accept_queue_limit().is_some_and(|limit| limit > 0));
+    for absent in [info.rtt(), info.rto(), info.min_rtt(), info.last_tx_age(), info.last_rx_age()] {
         assert_eq!(absent, None);
     }
-    assert_eq!((info.retransmitted_segs, info.tx_bytes), (None, None));
+    assert_eq!((info.retransmitted_segs(), info.tx_bytes()), (None, None));
 
     // Refused, so it was never established: its stamps still count from boot.
     let port = listener.local_addr().unwrap().port();
     drop(listener);
     let unconnected = socket_that_was_refused(port);
     let info = TcpInfo::read(&unconnected).unwrap();
-    assert_eq!(info.state, Some(State::Close));
-    for absent in [info.rtt, info.rtt_var, info.min_rtt, info.last_tx_age, info.last_rx_ack_age] {
+    assert_eq!(info.state(), Some(State::Close));
+    for absent in
+        [info.rtt(), info.rtt_var(), info.min_rtt(), info.last_tx_age(), info.last_rx_ack_age()]
+    {
         assert_eq!(absent, None, "{info:?}");
     }
     assert_eq!(linux(&unconnected).min_rtt(), Reading::Unset);
@@ -138,7 +140,7 @@ fn ages_are_in_milliseconds() {
     server.read_exact(&mut [0; 1]).unwrap();
     let start = std::time::Instant::now();
     std::thread::sleep(Duration::from_millis(60));
-    let age = TcpInfo::read(&client).unwrap().last_tx_age.unwrap();
+    let age = TcpInfo::read(&client).unwrap().last_tx_age().unwrap();
     // A tick is at most 10 ms; the age spans the sleep and not more than the time until now.
     let (least, most) = (Duration::from_millis(40), start.elapsed() + Duration::from_millis(40));
     assert!((least..=most).contains(&age), "{age:?} after {:?}", start.elapsed());
@@ -153,9 +155,9 @@ fn byte_counts_equal_what_was_moved() {
         server.write_all(&[2; 678]).unwrap();
         client.read_exact(&mut [0; 678]).unwrap();
         let (near, far) = (TcpInfo::read(&client).unwrap(), TcpInfo::read(&server).unwrap());
-        assert_eq!(near.rx_bytes, Some(678));
-        assert_eq!(far.rx_bytes, Some(12_345));
-        let sent = |info: &TcpInfo| Some(info.tx_bytes? - info.retransmitted?);
+        assert_eq!(near.rx_bytes(), Some(678));
+        assert_eq!(far.rx_bytes(), Some(12_345));
+        let sent = |info: &TcpInfo| Some(info.tx_bytes()? - info.retransmitted_bytes()?);
         assert_eq!((sent(&near), sent(&far)), (Some(12_345), Some(678)));
     }
 }
@@ -192,7 +194,7 @@ fn errors_are_distinct_and_keep_the_operating_systems_own() {
 #[test]
 fn the_congestion_control_in_use_is_named() {
     let (client, _server) = pair("127.0.0.1:0");
-    let name = TcpInfo::read(&client).unwrap().congestion.expect("every connection has one");
+    let name = TcpInfo::read(&client).unwrap().congestion().expect("every connection has one");
     let available =
         std::fs::read_to_string("/proc/sys/net/ipv4/tcp_available_congestion_control").unwrap();
     assert!(available.split_whitespace().any(|other| other == name.as_str()), "{name}");

@@ -89,7 +89,7 @@ fn connection_fields() -> Result<(), Failed> {
     }
     let bytes = |stream: &TcpStream| {
         let info = TcpInfo::read(stream).unwrap();
-        (info.tx_bytes, info.rx_bytes, info.retransmitted)
+        (info.tx_bytes(), info.rx_bytes(), info.retransmitted_bytes())
     };
     // Payload as the program moved it, on both ends, less what the path made TCP repeat.
     let (tx, rx, again) = bytes(&pair.client);
@@ -117,7 +117,7 @@ fn options_and_congestion() -> Result<(), Failed> {
     if !ss.words.iter().any(|word| word == congestion.name.as_str()) {
         return Err(format!("{} is not in {:?}", congestion.name, ss.words).into());
     }
-    same("congestion", TcpInfo::read(&pair.client)?.congestion, Some(congestion.name))?;
+    same("congestion", TcpInfo::read(&pair.client)?.congestion(), Some(congestion.name))?;
     if let Some(CongestionInfo::Bbr(bbr)) = congestion.info {
         let text = ss.pairs.get("bbr").ok_or("ss shows no bbr")?;
         let parts: BTreeMap<_, _> = text
@@ -180,9 +180,9 @@ fn accept_queue() -> Result<(), Failed> {
     let filter = format!("sport = :{}", listener.local_addr()?.port());
     let ss = Ss::ask("-tlinH", &filter)?;
     let info = TcpInfo::read(&listener)?;
-    same("accept queue", info.accept_queue, Some(u64::from(ss.queues.0)))?;
-    same("waiting", info.accept_queue, Some(waiting.len() as u64))?;
-    same("accept queue limit", info.accept_queue_limit, Some(u64::from(ss.queues.1)))
+    same("accept queue", info.accept_queue(), Some(u64::from(ss.queues.0)))?;
+    same("waiting", info.accept_queue(), Some(waiting.len() as u64))?;
+    same("accept queue limit", info.accept_queue_limit(), Some(u64::from(ss.queues.1)))
 }
 
 /// Reads a socket before and after `ss` until both are the same but for the ages, so that `ss` must

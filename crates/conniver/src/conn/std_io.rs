@@ -66,8 +66,8 @@ where
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let wanted = buf.len();
         let result = self.get_ref().read(buf);
-        note_end_of_stream(&self.block, wanted, &result);
-        self.block.count_shared(Side::Rx, &result);
+        note_end_of_stream(self.block(), wanted, &result);
+        self.block().count_shared(Side::Rx, &result);
         result
     }
 
@@ -75,8 +75,8 @@ where
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let wanted = room(bufs);
         let result = self.get_ref().read_vectored(bufs);
-        note_end_of_stream(&self.block, wanted, &result);
-        self.block.count_shared(Side::Rx, &result);
+        note_end_of_stream(self.block(), wanted, &result);
+        self.block().count_shared(Side::Rx, &result);
         result
     }
 }
@@ -88,20 +88,20 @@ where
     #[inline]
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let result = self.get_ref().write(buf);
-        self.block.count_shared(Side::Tx, &result);
+        self.block().count_shared(Side::Tx, &result);
         result
     }
 
     #[inline]
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let result = self.get_ref().write_vectored(bufs);
-        self.block.count_shared(Side::Tx, &result);
+        self.block().count_shared(Side::Tx, &result);
         result
     }
 
     fn flush(&mut self) -> io::Result<()> {
         let result = self.get_ref().flush();
-        note_flush(&self.block, &result);
+        note_flush(self.block(), &result);
         result
     }
 }
@@ -136,7 +136,7 @@ impl Conn<TcpStream> {
     pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         let result = self.get_ref().peek(buf);
         if let Err(error) = &result {
-            self.block.note_error(Side::Rx, error);
+            self.block().note_error(Side::Rx, error);
         }
         result
     }
@@ -149,9 +149,9 @@ impl Conn<TcpStream> {
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         let result = self.get_ref().shutdown(how);
         match &result {
-            Ok(()) if how != Shutdown::Read => self.block.tx.end(),
+            Ok(()) if how != Shutdown::Read => self.block().tx.end(),
             Ok(()) => {}
-            Err(error) => self.block.note_error(Side::Tx, error),
+            Err(error) => self.block().note_error(Side::Tx, error),
         }
         result
     }

@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{Probe, WHOLE, end, tokio_io};
 use crate::{
-    Conn, Handle, Snapshot,
+    Conn, Handle, Options, Snapshot,
     block::{Block, Side},
 };
 
@@ -39,8 +39,9 @@ impl Conn<TcpStream> {
     pub fn into_split(mut self) -> (OwnedReadHalf, OwnedWriteHalf) {
         let (read, write) = self.take_stream().into_split();
         let whole = Arc::new(Whole {
-            block: Arc::clone(&self.block),
+            handle: self.handle.clone(),
             probe: self.probe,
+            options: self.options.clone(),
             one_gone: Mutex::new(false),
         });
         (
@@ -114,21 +115,26 @@ impl AsyncWrite for WriteHalf<'_> {
 
 /// What both owned halves have in common.
 struct Whole {
-    block: Arc<Block>,
+    handle: Handle,
     probe: Option<Probe<TcpStream>>,
+    options: Options,
     /// Whether one half is dropped. Locked only while a half is being dropped, so that the last one
     /// knows for certain that the descriptor is open until it lets go of it.
     one_gone: Mutex<bool>,
 }
 
 impl Whole {
+    fn block(&self) -> &Arc<Block> {
+        self.handle.block()
+    }
+
     /// Lets go of a half, and ends the connection if it was the last.
     fn let_go<H: AsRef<TcpStream>>(&self, half: H, release: impl FnOnce(H)) {
         let mut one_gone = self.one_gone.lock().unwrap_or_else(PoisonError::into_inner);
         if !mem::replace(&mut *one_gone, true) {
             return release(half);
         }
-        let closed = end(&self.block, self.probe, half, H::as_ref, |half| {
+        let closed = end(&self.options, self.block(), self.probe, half, H::as_ref, |half| {
             release(half);
             Ok(())
         });
@@ -210,8 +216,9 @@ impl OwnedReadHalf {
         match read_half.reunite(write_half) {
             Ok(stream) => Ok(Conn {
                 stream: Some(stream),
-                block: Arc::clone(&self.whole.block),
+                handle: self.whole.handle.clone(),
                 probe: self.whole.probe,
+                options: self.whole.options.clone(),
             }),
             Err(tcp::ReuniteError(read_half, write_half)) => {
                 self.half = Some(read_half);
@@ -230,9 +237,9 @@ impl OwnedReadHalf {
         let wanted = buf.len();
         let result = self.half().try_read(buf);
         if wanted > 0 && matches!(result, Ok(0)) {
-            self.whole.block.rx.end();
+            self.whole.block().rx.end();
         }
-        self.whole.block.count_shared(Side::Rx, &result);
+        self.whole.block().count_shared(Side::Rx, &result);
         result
     }
 
@@ -279,7 +286,7 @@ impl OwnedWriteHalf {
     /// Those of the bare half.
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         let result = self.half().try_write(buf);
-        self.whole.block.count_shared(Side::Tx, &result);
+        self.whole.block().count_shared(Side::Tx, &result);
         result
     }
 
@@ -290,7 +297,7 @@ impl OwnedWriteHalf {
     /// Those of the bare half.
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let result = self.half().try_write_vectored(bufs);
-        self.whole.block.count_shared(Side::Tx, &result);
+        self.whole.block().count_shared(Side::Tx, &result);
         result
     }
 
@@ -324,7 +331,7 @@ impl Drop for OwnedReadHalf {
 impl Drop for OwnedWriteHalf {
     fn drop(&mut self) {
         if let Some(half) = self.half.take() {
-            self.whole.block.tx.end();
+            self.whole.block().tx.end();
             self.whole.let_go(half, drop);
         }
     }
@@ -388,34 +395,34 @@ macro_rules! looks_at_the_whole {
             /// The two that every read and write needs.
             #[inline]
             fn parts(&mut self) -> (&mut tcp::$half, &Block) {
-                (self.half.as_mut().expect(WHOLE), &self.whole.block)
+                (self.half.as_mut().expect(WHOLE), self.whole.block())
             }
 
             /// A handle to look at the connection from elsewhere.
             pub fn handle(&self) -> Handle {
-                Handle::new(Arc::clone(&self.whole.block))
+                self.whole.handle.clone()
             }
 
             /// The connection as it is now: counts, times and errors, without asking the kernel.
             pub fn snapshot(&self) -> Snapshot {
-                Snapshot::take(&self.whole.block, None)
+                self.whole.handle.snapshot()
             }
 
             /// Address of our end.
             pub fn local_addr(&self) -> Option<SocketAddr> {
-                self.whole.block.local_addr
+                self.whole.handle.local_addr()
             }
 
             /// Address of the other end.
             pub fn peer_addr(&self) -> Option<SocketAddr> {
-                self.whole.block.remote_addr
+                self.whole.handle.remote_addr()
             }
         }
 
         impl fmt::Debug for $half {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_struct(stringify!($half))
-                    .field("id", &self.whole.block.id)
+                    .field("id", &self.whole.handle.id())
                     .finish_non_exhaustive()
             }
         }

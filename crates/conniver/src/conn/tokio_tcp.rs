@@ -106,7 +106,7 @@ impl Conn<TcpStream> {
     /// Those of the bare stream.
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         let result = self.get_ref().try_write(buf);
-        self.block.count_shared(Side::Tx, &result);
+        self.block().count_shared(Side::Tx, &result);
         result
     }
 
@@ -117,7 +117,7 @@ impl Conn<TcpStream> {
     /// Those of the bare stream.
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let result = self.get_ref().try_write_vectored(bufs);
-        self.block.count_shared(Side::Tx, &result);
+        self.block().count_shared(Side::Tx, &result);
         result
     }
 
@@ -155,7 +155,7 @@ impl Conn<TcpStream> {
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         let result = self.get_ref().peek(buf).await;
         if let Err(error) = &result {
-            self.block.note_error(Side::Rx, error);
+            self.block().note_error(Side::Rx, error);
         }
         result
     }
@@ -172,7 +172,7 @@ impl Conn<TcpStream> {
     ) -> Poll<io::Result<usize>> {
         let poll = self.get_ref().poll_peek(cx, buf);
         if let Poll::Ready(Err(error)) = &poll {
-            self.block.note_error(Side::Rx, error);
+            self.block().note_error(Side::Rx, error);
         }
         poll
     }
@@ -233,9 +233,9 @@ impl Conn<TcpStream> {
 
     fn count_try_read(&self, wanted: usize, result: io::Result<usize>) -> io::Result<usize> {
         if wanted > 0 && matches!(result, Ok(0)) {
-            self.block.rx.end();
+            self.block().rx.end();
         }
-        self.block.count_shared(Side::Rx, &result);
+        self.block().count_shared(Side::Rx, &result);
         result
     }
 }

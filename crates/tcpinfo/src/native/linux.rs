@@ -53,7 +53,7 @@ pub struct LinuxTcpInfo {
 
 impl LinuxTcpInfo {
     /// The most bytes that are asked for and kept: room for more than twice today's fields.
-    pub const CAPACITY: usize = 512;
+    pub const CAPACITY: usize = 320;
 
     /// The length up to which this version of the crate knows the fields (Linux 6.18 and later).
     pub const KNOWN_LEN: usize = 280;
@@ -134,8 +134,16 @@ impl LinuxTcpInfo {
         &mut self.bytes
     }
 
+    /// States what the system call wrote into the buffer, and which kernel it was.
+    #[cfg_attr(not(any(target_os = "linux", target_os = "android")), allow(dead_code))]
     #[inline]
-    pub(crate) fn set_len(&mut self, len: usize) {
+    pub(crate) fn fill(&mut self, len: usize, kernel_major: u8) {
+        self.set_len(len);
+        self.kernel_major = kernel_major;
+    }
+
+    #[inline]
+    fn set_len(&mut self, len: usize) {
         let len = len.min(Self::CAPACITY);
         self.len = u16::try_from(len).unwrap_or_default();
     }
