@@ -3,7 +3,7 @@ use std::{fmt, io, sync::Arc};
 use tcpinfo::Packed;
 
 use crate::{
-    Failure, Handle, Options, Report, Snapshot, block::Block, clock, close::Close, observer::tell,
+    Failure, Handle, Options, Report, Snapshot, block::Block, close::Close, observer::tell,
 };
 
 mod std_io;
@@ -86,9 +86,9 @@ impl<S> Conn<S> {
 
     /// Gives the stream back, still open, with the report that the observers then do not get.
     pub fn into_inner(mut self) -> (S, Report) {
-        let block = self.block();
-        let info = sample(block, self.probe, self.get_ref());
-        let report = Report::new(Snapshot::take(block, info, clock::coarse()), None);
+        let mut report = Report::begin(self.block());
+        report.last.ask(self.probe, self.get_ref());
+        report.finish();
         (self.take_stream(), report)
     }
 
@@ -192,40 +192,24 @@ fn end<S, T>(
     if options.observers().is_empty() {
         return close(stream);
     }
-    let mut ending = Ending { options, block, last: None, close_err: None };
-    let info = sample(block, probe, lend(&stream));
-    let last = ending.last.insert(Snapshot::take(block, info, clock::coarse()));
-    tell(options, |observer| observer.closing(last));
+    let mut ending = Ending { options, report: Report::begin(block) };
+    ending.report.last.ask(probe, lend(&stream));
+    tell(options, |observer| observer.closing(&ending.report.last));
     let closed = close(stream);
-    ending.close_err = closed.as_ref().err().map(Failure::from);
+    ending.report.close_err = closed.as_ref().err().map(Failure::from);
     closed
 }
 
 /// Tells the observers of the end when it is dropped: also if asking or closing the stream panics.
 struct Ending<'a> {
     options: &'a Options,
-    block: &'a Arc<Block>,
-    last: Option<Snapshot>,
-    close_err: Option<Failure>,
+    report: Report,
 }
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        let last =
-            self.last.take().unwrap_or_else(|| Snapshot::take(self.block, None, clock::coarse()));
-        let report = Report::new(last, self.close_err.take());
-        tell(self.options, |observer| observer.closed(&report));
-    }
-}
-
-/// Kernel facts of this moment, if the stream has any and they are wanted.
-fn sample<S>(block: &Block, probe: Option<Probe<S>>, stream: &S) -> Option<Packed> {
-    match probe?(stream) {
-        Ok(info) => Some(info),
-        Err(error) => {
-            block.note_info_error(error);
-            None
-        }
+        self.report.finish();
+        tell(self.options, |observer| observer.closed(&self.report));
     }
 }
 

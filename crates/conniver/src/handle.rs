@@ -60,7 +60,7 @@ impl Handle {
 
     /// The connection as it is now: counts, times and errors, without asking the kernel.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::take(&self.block, None, clock::precise())
+        Snapshot::take(&self.block, clock::precise())
     }
 
     /// Sets how many attempts failed before this connection was made; the report says so.

@@ -6,6 +6,7 @@ use crate::{
     ConnId, Failure, Role, Timestamp,
     block::{Block, Counts},
     clock,
+    conn::Probe,
 };
 
 /// A connection at one moment of its life.
@@ -67,7 +68,8 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// `now` may be a coarse reading of the clock.
-    pub(crate) fn take(block: &Arc<Block>, info: Option<Packed>, now: u64) -> Self {
+    #[inline(always)]
+    pub(crate) fn take(block: &Arc<Block>, now: u64) -> Self {
         let anchor = &block.anchor;
         let moment = |at: u64| (at != 0).then(|| anchor.at(at));
         let (rx, tx): (Counts, Counts) = (block.rx.counts(), block.tx.counts());
@@ -93,8 +95,17 @@ impl Snapshot {
             tx_err: failures.tx,
             info_err: failures.info,
             reconnects: block.reconnects.load(std::sync::atomic::Ordering::Relaxed),
-            info,
+            info: None,
             block: Arc::clone(block),
+        }
+    }
+
+    /// Adds the kernel facts of this moment, if the stream has any and they are wanted.
+    pub(crate) fn ask<S>(&mut self, probe: Option<Probe<S>>, stream: &S) {
+        match probe.map(|probe| probe(stream)) {
+            Some(Ok(info)) => self.info = Some(info),
+            Some(Err(error)) => self.info_err = Some(Failure::from(error)),
+            None => {}
         }
     }
 
@@ -179,9 +190,16 @@ pub struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(last: Snapshot, close_err: Option<Failure>) -> Self {
-        let closed_at = last.block.anchor.at(clock::precise());
-        Self { last, closed_at, close_err }
+    /// The report of a connection that is about to end, made where it will stay.
+    #[inline(always)]
+    pub(crate) fn begin(block: &Arc<Block>) -> Self {
+        let last = Snapshot::take(block, clock::coarse());
+        Self { closed_at: last.taken_at, last, close_err: None }
+    }
+
+    /// States that the connection has ended now.
+    pub(crate) fn finish(&mut self) {
+        self.closed_at = self.last.block.anchor.at(clock::precise());
     }
 
     /// How long the connection lived.

@@ -37,8 +37,11 @@ impl CongestionName {
 
     /// The name as text, up to the first byte that is not text.
     pub fn as_str(&self) -> &str {
-        let bytes = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
-        bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
+        self.as_bytes().utf8_chunks().next().map_or("", |chunk| chunk.valid())
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 }
 

@@ -126,7 +126,7 @@ pub const fn is_supported() -> bool {
 /// }
 /// # }
 /// ```
-#[inline]
+#[inline(always)]
 pub fn read_native(sock: &(impl AsSock + ?Sized)) -> Result<Native, Error> {
     sys::tcp_info(sock.as_sock())
 }

@@ -37,43 +37,67 @@ impl Packed {
     #[inline]
     pub fn read(sock: &(impl AsSock + ?Sized)) -> Result<Self, Error> {
         let sock = sock.as_sock();
-        let native = sys::tcp_info(sock)?;
-        Ok(Self::new(&native, sys::congestion_name(sock).ok()))
+        let answer = sys::tcp_info(sock);
+        match &answer {
+            // Borrowed, because taking it out of the answer would move half a kilobyte.
+            Ok(native) => Ok(Self::new(native, sys::congestion_name(sock).ok())),
+            Err(_) => answer.map(|native| Self::new(&native, None)),
+        }
     }
 
     /// Packs a structure and the congestion control name that belongs to it.
+    #[inline]
     pub fn new(native: &Native, congestion: Option<CongestionName>) -> Self {
         let Native::Linux(info) = native;
-        let mut words = [0; MAX_WORDS * WORD];
+        let mut buffer = [0; HEADER + MAX_WORDS * WORD + CongestionName::CAPACITY];
+        let mut end = HEADER;
         let mut bitmap = 0u64;
-        let mut end = 0;
-        for (index, word) in info.as_bytes().chunks(WORD).enumerate() {
-            let Some(slot) = words.get_mut(end..end + WORD) else {
-                break;
-            };
-            let mut padded = [0; WORD];
-            for (to, from) in padded.iter_mut().zip(word) {
-                *to = *from;
+        for (index, chunk) in info.as_bytes().chunks(WORD).enumerate() {
+            let mut word = [0; WORD];
+            match chunk.first_chunk() {
+                Some(whole) => word = *whole,
+                None => word.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from),
             }
-            slot.copy_from_slice(&padded);
-            if padded != [0; WORD] {
-                bitmap |= 1 << index;
-                end += WORD;
+            // Stored always and kept if not zero: a branch here could not be predicted.
+            if let Some(slot) = buffer.get_mut(end..).and_then(<[u8]>::first_chunk_mut) {
+                *slot = word;
+            }
+            let kept = u64::from_ne_bytes(word) != 0;
+            bitmap |= u64::from(kept) << index;
+            end += usize::from(kept) * WORD;
+        }
+        if let Some(header) = buffer.first_chunk_mut::<HEADER>() {
+            let [len_low, len_high] =
+                u16::try_from(info.returned_len()).unwrap_or_default().to_le_bytes();
+            let order = match info.byte_order() {
+                ByteOrder::Little => 0,
+                ByteOrder::Big => 1,
+            };
+            let [b0, b1, b2, b3, b4, b5, b6, b7] = bitmap.to_le_bytes();
+            *header = [
+                len_low,
+                len_high,
+                order,
+                info.kernel_major(),
+                u8::from(congestion.is_some()),
+                b0,
+                b1,
+                b2,
+                b3,
+                b4,
+                b5,
+                b6,
+                b7,
+            ];
+        }
+        if let Some(name) = &congestion {
+            let name = name.as_bytes();
+            if let Some(slot) = buffer.get_mut(end..end + name.len()) {
+                slot.copy_from_slice(name);
+                end += name.len();
             }
         }
-        let name = congestion.as_ref().map_or("", CongestionName::as_str);
-        let [len_low, len_high] =
-            u16::try_from(info.returned_len()).unwrap_or_default().to_le_bytes();
-        let order = match info.byte_order() {
-            ByteOrder::Little => 0,
-            ByteOrder::Big => 1,
-        };
-        let mut bytes = Vec::with_capacity(HEADER + end + name.len());
-        bytes.extend([len_low, len_high, order, info.kernel_major()]);
-        bytes.extend(bitmap.to_le_bytes());
-        bytes.extend(words.get(..end).unwrap_or_default());
-        bytes.extend(name.as_bytes());
-        Self { bytes: bytes.into_boxed_slice() }
+        Self { bytes: Box::from(buffer.get(..end).unwrap_or_default()) }
     }
 
     /// The facts as they were read.
@@ -88,7 +112,8 @@ impl Packed {
     }
 
     fn native(&self) -> Option<(LinuxTcpInfo, Option<CongestionName>)> {
-        let (&[len_low, len_high, order, kernel_major], rest) = self.bytes.split_first_chunk()?;
+        let (&[len_low, len_high, order, kernel_major, named], rest) =
+            self.bytes.split_first_chunk()?;
         let (bitmap, mut rest) = rest.split_first_chunk()?;
         let bitmap = u64::from_le_bytes(*bitmap);
         let mut bytes = [0; MAX_WORDS * WORD];
@@ -103,7 +128,7 @@ impl Packed {
         let order = if order == 1 { ByteOrder::Big } else { ByteOrder::Little };
         let native =
             LinuxTcpInfo::from_bytes_in(bytes.get(..len)?, order).with_kernel_major(kernel_major);
-        let congestion = (!rest.is_empty()).then(|| CongestionName::from_bytes(rest));
+        let congestion = (named != 0).then(|| CongestionName::from_bytes(rest));
         Some((native, congestion))
     }
 }
@@ -126,10 +151,10 @@ const WORD: usize = 8;
 /// One bit of a 64-bit map for each word of the largest structure.
 const MAX_WORDS: usize = LinuxTcpInfo::CAPACITY / WORD;
 
-/// Returned length, byte order, kernel version, bitmap.
-const HEADER: usize = 4 + 8;
+/// Returned length, byte order, kernel version, whether there is a name; bitmap.
+const HEADER: usize = 5 + 8;
 
-const _: () = assert!(MAX_WORDS <= u64::BITS as usize);
+const _: () = assert!(MAX_WORDS == u64::BITS as usize);
 
 #[cfg(test)]
 mod tests {

@@ -44,16 +44,17 @@ impl ByteOrder {
 /// assert_eq!(info.bytes_acked(), Reading::Absent); // Linux 4.1
 /// ```
 #[derive(Clone, Copy)]
+#[repr(C, align(16))]
 pub struct LinuxTcpInfo {
+    bytes: [u8; Self::CAPACITY],
     len: u16,
     order: ByteOrder,
     kernel_major: u8,
-    bytes: [u8; Self::CAPACITY],
 }
 
 impl LinuxTcpInfo {
     /// The most bytes that are asked for and kept: room for more than twice today's fields.
-    pub const CAPACITY: usize = 320;
+    pub const CAPACITY: usize = 512;
 
     /// The length up to which this version of the crate knows the fields (Linux 6.18 and later).
     pub const KNOWN_LEN: usize = 280;
