@@ -1,0 +1,165 @@
+//! One request and its response over an established connection.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper::ext::ReasonPhrase;
+use hyper::header::HeaderMap;
+use hyper::{Request, Response, StatusCode, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::error::Error;
+use crate::failure;
+use crate::payload::Payload;
+use crate::request::Draft;
+use crate::sink::Sink;
+use crate::stamp::{Stamped, Stamps};
+
+/// A stream that HTTP can be spoken over, encrypted or not.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// What is known of an exchange, filled in as it goes on.
+#[derive(Debug, Default)]
+pub(crate) struct Exchange {
+    pub(crate) stamps: Stamps,
+    pub(crate) sent: Option<Sent>,
+    pub(crate) sent_bytes: u64,
+    pub(crate) head: Option<Head>,
+    /// Bytes of the body received so far, without the protocol's framing.
+    pub(crate) received_bytes: u64,
+}
+
+/// Request line and header, as handed to HTTP.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) line: String,
+    pub(crate) headers: HeaderMap,
+}
+
+/// Status line and header of a response.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) version: Version,
+    pub(crate) status: StatusCode,
+    /// As the server worded it; HTTP/2 has none.
+    pub(crate) reason: Option<Vec<u8>>,
+    pub(crate) headers: HeaderMap,
+}
+
+impl Exchange {
+    /// Sends the request and takes the response to its end, which is the returned moment.
+    pub(crate) async fn run(
+        &mut self,
+        stream: Box<dyn Stream>,
+        http2: bool,
+        draft: Draft,
+        sink: &mut Sink,
+    ) -> Result<Instant, Error> {
+        self.sent_bytes = draft.payload_len();
+        let response = match http2 {
+            true => self.over_http2(stream, draft).await?,
+            false => self.over_http1(stream, draft).await?,
+        };
+        let (head, body) = response.into_parts();
+        self.head = Some(Head {
+            version: head.version,
+            status: head.status,
+            reason: head.extensions.get::<ReasonPhrase>().map(|reason| reason.as_bytes().to_vec()),
+            headers: head.headers,
+        });
+        self.take_body(body, sink).await?;
+        Ok(Instant::now())
+    }
+
+    async fn over_http1(
+        &mut self,
+        stream: Box<dyn Stream>,
+        draft: Draft,
+    ) -> Result<Response<Incoming>, Error> {
+        let stamps = self.stamps.clone();
+        let failed = |error: hyper::Error| failure::of_head(&error, &stamps.seen());
+        let request = draft.into_http1().map(|payload| payload.noted_in(&stamps));
+        self.sent = Some(Sent::of(&request, "HTTP/1.1"));
+
+        let (mut sender, connection) = http1::Builder::new()
+            .max_headers(MAX_HEADERS)
+            .max_buf_size(MAX_HEAD_LEN)
+            .handshake(TokioIo::new(Stamped::http1(stream, stamps.clone())))
+            .await
+            .map_err(failed)?;
+        tokio::spawn(connection);
+        sender.send_request(request).await.map_err(failed)
+    }
+
+    async fn over_http2(
+        &mut self,
+        stream: Box<dyn Stream>,
+        draft: Draft,
+    ) -> Result<Response<Incoming>, Error> {
+        let stamps = self.stamps.clone();
+        let failed = |error: hyper::Error| failure::of_head(&error, &stamps.seen());
+        let request = draft.into_http2()?.map(|payload| payload.noted_in(&stamps));
+        self.sent = Some(Sent::of(&request, "HTTP/2"));
+
+        let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
+            .max_header_list_size(MAX_HEADER_LIST_LEN)
+            .handshake(TokioIo::new(Stamped::http2(stream, stamps.clone())))
+            .await
+            .map_err(failed)?;
+        tokio::spawn(connection);
+        sender.send_request(request).await.map_err(failed)
+    }
+
+    async fn take_body(&mut self, mut body: Incoming, sink: &mut Sink) -> Result<(), Error> {
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| {
+                failure::of_body(&error, &self.stamps.seen(), self.received_bytes)
+            })?;
+            let data: Bytes = frame.into_data().unwrap_or_default();
+            sink.write(&data)?;
+            self.received_bytes += data.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+impl Sent {
+    fn of(request: &Request<Payload>, version: &str) -> Self {
+        let line = format!("{} {} {version}", request.method(), request.uri());
+        Self { line, headers: request.headers().clone() }
+    }
+}
+
+impl Head {
+    /// The name of the protocol as it stands in a status line.
+    pub(crate) fn version_name(&self) -> &'static str {
+        match self.version {
+            Version::HTTP_2 => "HTTP/2",
+            Version::HTTP_10 => "HTTP/1.0",
+            _ => "HTTP/1.1",
+        }
+    }
+
+    /// Protocol, code and the server's own words; those of the standard if it used none.
+    pub(crate) fn status_line(&self) -> Vec<u8> {
+        let mut line = format!("{} {}", self.version_name(), self.status.as_u16()).into_bytes();
+        let reason = self.reason.as_deref();
+        let standard = self.status.canonical_reason().filter(|_| self.version != Version::HTTP_2);
+        if let Some(reason) = reason.or(standard.map(str::as_bytes)) {
+            line.push(b' ');
+            line.extend_from_slice(reason);
+        }
+        line
+    }
+}
+
+/// Bounds on a response head, far above what real servers send.
+const MAX_HEADERS: usize = 1_000;
+const MAX_HEAD_LEN: usize = 512 * 1024;
+const MAX_HEADER_LIST_LEN: u32 = 512 * 1024;

@@ -1,0 +1,30 @@
+//! The `httpstat` command: one HTTP request, phase by phase, with the socket underneath.
+
+#![forbid(unsafe_code)]
+
+mod cli;
+mod demo;
+mod dial;
+mod error;
+mod escape;
+mod exchange;
+mod failure;
+mod frames;
+mod hop;
+mod output;
+mod payload;
+mod request;
+mod run;
+mod sink;
+mod socket;
+mod stamp;
+mod target;
+mod timeline;
+mod tls;
+mod units;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    run::run(&cli::Cli::from_process())
+}

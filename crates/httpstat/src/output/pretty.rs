@@ -1,0 +1,216 @@
+//! The result for a person: what was asked, what came back, where the time went, what the socket
+//! knew.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::style::{BAD, FAINT, NAME, STRONG, paint, status};
+use super::{Record, View, socket, waterfall};
+use crate::dial::{Attempt, Outcome};
+use crate::error::Error;
+use crate::escape;
+use crate::exchange::Head;
+use crate::hop::Hop;
+use crate::units;
+
+/// The whole report, styled; the writer strips the styles where they are not wanted.
+pub(crate) fn pretty(record: &Record, view: &View<'_>) -> String {
+    let sections: Vec<String> = record
+        .hops
+        .iter()
+        .flat_map(|hop| {
+            [
+                connection(hop, view),
+                request_header(hop, view),
+                response(hop, record.error.as_ref(), view),
+                timing(hop, record.error.as_ref(), view),
+                socket::panel(hop, view),
+            ]
+        })
+        .filter(|section| !section.is_empty())
+        .collect();
+    sections.join("\n")
+}
+
+fn connection(hop: &Hop, view: &View<'_>) -> String {
+    let url = escape::text(hop.target.as_str());
+    let line = fold(&format!("{} {url}", hop.method), 0, view);
+    let mut text = format!("{}\n", paint(STRONG, line));
+    for attempt in &hop.attempts {
+        if view.verbose || !matches!(attempt.outcome, Outcome::Connected) {
+            text.push_str(&attempt_line(attempt, hop));
+        }
+    }
+    if let Some(socket) = &hop.socket {
+        let ends = [("connected to", socket.remote), ("from", socket.local)];
+        let ends = ends.map(|(label, address)| {
+            (label, address.map_or_else(|| ABSENT.to_owned(), |address| address.to_string()))
+        });
+        text.push_str(&flow(ends, " ", view));
+    }
+    if let Some(tls) = &hop.tls {
+        let group = tls.group.as_deref().unwrap_or(ABSENT);
+        let alpn = tls.alpn.as_deref().map_or_else(|| ABSENT.to_owned(), escape::text);
+        let facts = [
+            ("", tls.version.clone()),
+            ("", tls.cipher.clone()),
+            ("", group.to_owned()),
+            ("ALPN", alpn),
+        ];
+        text.push_str(&flow(facts, DOT, view));
+        if !tls.verified {
+            text.push_str(&paint(BAD, "the certificate was not checked (-k)"));
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn attempt_line(attempt: &Attempt, hop: &Hop) -> String {
+    let after = attempt
+        .duration()
+        .or_else(|| {
+            Some(hop.timeline.total()?.saturating_sub(hop.timeline.offset(attempt.started)))
+        })
+        .map_or_else(String::new, |time| format!(" after {}", units::time(time)));
+    match &attempt.outcome {
+        Outcome::Connected => format!("  {} connected{after}\n", attempt.address),
+        Outcome::Abandoned => {
+            paint(FAINT, format!("  {} no answer{after}", attempt.address)) + "\n"
+        }
+        Outcome::Failed { reason, .. } => {
+            paint(BAD, format!("  {} {}{after}", attempt.address, escape::text(reason))) + "\n"
+        }
+    }
+}
+
+fn request_header(hop: &Hop, view: &View<'_>) -> String {
+    if !view.verbose {
+        return String::new();
+    }
+    let Some(sent) = &hop.exchange.sent else { return String::new() };
+    let line = fold(&format!("> {}", escape::text(&sent.line)), 0, view);
+    let mut text = format!("{}\n", paint(FAINT, line));
+    for (name, value) in &sent.headers {
+        let value = match value.is_sensitive() {
+            true => "(not shown)".to_owned(),
+            false => escape::bytes(value.as_bytes()),
+        };
+        text.push_str(&header_line("> ", name.as_str(), &value, view));
+    }
+    text
+}
+
+fn response(hop: &Hop, error: Option<&Error>, view: &View<'_>) -> String {
+    let Some(head) = &hop.exchange.head else { return String::new() };
+    let mut text = status_line(head);
+    for (name, value) in &head.headers {
+        text.push_str(&header_line("", name.as_str(), &escape::bytes(value.as_bytes()), view));
+    }
+    let size = units::bytes(hop.exchange.received_bytes);
+    let fate = match (view.saved_to, error) {
+        (None, None) => "discarded".to_owned(),
+        (None, Some(_)) => "received before it failed, and discarded".to_owned(),
+        (Some(path), None) if path == Path::new("-") => "written to the standard output".to_owned(),
+        (Some(path), None) => format!("saved to {}", escape::text(&path.to_string_lossy())),
+        (Some(_), Some(_)) => "received before it failed; no file was left".to_owned(),
+    };
+    let rate = hop
+        .download_rate()
+        .map_or_else(String::new, |rate| paint(FAINT, format!(" · {}", units::rate(rate))));
+    let _ = writeln!(text, "{} {size} {fate}{rate}", paint(FAINT, "body:"));
+    text
+}
+
+fn status_line(head: &Head) -> String {
+    let line = escape::bytes(&head.status_line());
+    format!("{}\n", paint(status(head.status), line))
+}
+
+fn header_line(prefix: &str, name: &str, value: &str, view: &View<'_>) -> String {
+    let column = prefix.len() + name.len() + 2;
+    let value = fold(value, column, view);
+    format!("{}{} {value}\n", paint(FAINT, prefix), paint(NAME, format_args!("{name}:")))
+}
+
+fn timing(hop: &Hop, error: Option<&Error>, view: &View<'_>) -> String {
+    let Some(total) = hop.timeline.total() else { return String::new() };
+    let failed = error.and_then(|error| error.phase);
+    let mut text = waterfall::draw(&hop.timeline.spans(), total, failed, view.width);
+    let marks = hop.timeline.marks().into_iter().map(|mark| (mark.title, units::time(mark.at)));
+    text.push_str(&flow(marks, DOT, view));
+    text
+}
+
+/// Labels and values side by side, in as many lines as they need.
+pub(super) fn flow<'a>(
+    items: impl IntoIterator<Item = (&'a str, String)>,
+    separator: &str,
+    view: &View<'_>,
+) -> String {
+    let mut text = String::new();
+    let mut column = 0;
+    for (label, value) in items {
+        let label = if label.is_empty() { String::new() } else { format!("{label} ") };
+        let length = [&label, &value].iter().map(|text| text.chars().count()).sum();
+        let gap = separator.chars().count();
+        let before = match column {
+            0 => "",
+            used if used + gap + length > view.width => "\n",
+            _ => separator,
+        };
+        column = if before == separator { column + gap + length } else { length };
+        let _ = write!(text, "{}{value}", paint(FAINT, format_args!("{before}{label}")));
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
+/// Text that begins in a column, continued with an indentation where a terminal would break it.
+fn fold(text: &str, mut column: usize, view: &View<'_>) -> String {
+    if !view.fold {
+        return text.to_owned();
+    }
+    let mut folded = String::with_capacity(text.len());
+    for c in text.chars() {
+        if column >= view.width {
+            folded.push_str("\n    ");
+            column = 4;
+        }
+        folded.push(c);
+        column += 1;
+    }
+    folded
+}
+
+/// A fact that is not available. Never a zero.
+pub(super) const ABSENT: &str = "–";
+pub(super) const DOT: &str = " · ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(width: usize) -> View<'static> {
+        View { width, fold: true, verbose: false, saved_to: None }
+    }
+
+    #[test]
+    fn a_flow_stays_within_its_width() {
+        let plain = |width| {
+            let items = ["name lookup", "connect", "pre-transfer"].map(|l| (l, "412µs".to_owned()));
+            anstream::adapter::strip_str(&flow(items, DOT, &view(width))).to_string()
+        };
+        assert_eq!(plain(80), "name lookup 412µs · connect 412µs · pre-transfer 412µs\n");
+        assert_eq!(plain(40), "name lookup 412µs · connect 412µs\npre-transfer 412µs\n");
+        assert_eq!(plain(10).lines().count(), 3);
+    }
+
+    #[test]
+    fn long_text_is_folded_for_a_terminal_only() {
+        assert_eq!(fold("0123456789", 4, &view(8)), "0123\n    4567\n    89");
+        assert_eq!(fold("0123456789", 4, &View { fold: false, ..view(8) }), "0123456789");
+    }
+}

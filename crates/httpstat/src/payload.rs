@@ -1,0 +1,198 @@
+//! The request body, read from memory and files as it is sent.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+
+use crate::error::{Error, Kind, reason};
+use crate::stamp::Stamps;
+
+/// A request body of known length. Regular files are read while they are sent.
+#[derive(Debug, Default)]
+pub(crate) struct Payload {
+    parts: VecDeque<Part>,
+    remaining: u64,
+    stamps: Stamps,
+}
+
+#[derive(Debug)]
+enum Part {
+    Memory(Bytes),
+    File { file: File, left: u64, path: PathBuf },
+}
+
+impl Payload {
+    /// The values of `--data`, joined by `&`; one that begins with `@` names a file, `@-` is the
+    /// standard input.
+    pub(crate) fn from_arguments(arguments: &[String]) -> Result<Self, Error> {
+        let mut payload = Self::default();
+        for (position, argument) in arguments.iter().enumerate() {
+            if position > 0 {
+                payload.push(Part::Memory(Bytes::from_static(b"&")));
+            }
+            payload.push(match argument.strip_prefix('@') {
+                Some(path) => read(Path::new(path)).map_err(|error| {
+                    Error::new(Kind::Data, format!("cannot read --data {path}: {}", reason(&error)))
+                })?,
+                None => Part::Memory(Bytes::copy_from_slice(argument.as_bytes())),
+            });
+        }
+        Ok(payload)
+    }
+
+    /// Bytes still to be sent.
+    pub(crate) fn len(&self) -> u64 {
+        self.remaining
+    }
+
+    /// Tells `stamps` when the last byte has been taken.
+    pub(crate) fn noted_in(mut self, stamps: &Stamps) -> Self {
+        self.stamps = stamps.clone();
+        if self.remaining == 0 {
+            self.stamps.payload_taken();
+        }
+        self
+    }
+
+    fn push(&mut self, part: Part) {
+        self.remaining += part.len();
+        self.parts.push_back(part);
+    }
+
+    fn next_chunk(&mut self) -> Option<io::Result<Bytes>> {
+        loop {
+            let chunk = match self.parts.front_mut()? {
+                Part::Memory(bytes) => Ok(std::mem::take(bytes)),
+                Part::File { file, left, path } => read_chunk(file, left, path),
+            };
+            if self.parts.front().is_some_and(|part| part.len() == 0) {
+                self.parts.pop_front();
+            }
+            match chunk {
+                Ok(bytes) if bytes.is_empty() => {}
+                chunk => return Some(chunk),
+            }
+        }
+    }
+}
+
+impl Body for Payload {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let chunk = self.next_chunk();
+        if let Some(Ok(bytes)) = &chunk {
+            self.remaining = self.remaining.saturating_sub(bytes.len() as u64);
+        }
+        if self.remaining == 0 {
+            self.stamps.payload_taken();
+        }
+        Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.remaining == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.remaining)
+    }
+}
+
+impl Part {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::File { left, .. } => *left,
+        }
+    }
+}
+
+/// Opens a regular file to be read later; anything else has no length and is read at once.
+fn read(path: &Path) -> io::Result<Part> {
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        io::stdin().lock().read_to_end(&mut bytes)?;
+        return Ok(Part::Memory(bytes.into()));
+    }
+    let mut file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_file() {
+        return Ok(Part::File { file, left: metadata.len(), path: path.to_owned() });
+    }
+    file.read_to_end(&mut bytes)?;
+    Ok(Part::Memory(bytes.into()))
+}
+
+fn read_chunk(file: &mut File, left: &mut u64, path: &Path) -> io::Result<Bytes> {
+    let wanted = usize::try_from(*left).map_or(CHUNK_LEN, |left| left.min(CHUNK_LEN));
+    let mut chunk = vec![0; wanted];
+    let read = file.read(&mut chunk).map_err(|error| {
+        io::Error::new(
+            error.kind(),
+            format!("cannot read --data {}: {}", path.display(), reason(&error)),
+        )
+    })?;
+    if read == 0 && wanted > 0 {
+        let message = format!("--data {} became shorter while it was sent", path.display());
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
+    }
+    chunk.truncate(read);
+    *left -= read as u64;
+    Ok(chunk.into())
+}
+
+const CHUNK_LEN: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn drain(mut payload: Payload) -> io::Result<Vec<u8>> {
+        let mut sent = Vec::new();
+        while let Some(chunk) = payload.next_chunk() {
+            sent.extend_from_slice(&chunk?);
+        }
+        Ok(sent)
+    }
+
+    #[test]
+    fn parts_are_joined_and_files_sent_byte_for_byte() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let content: Vec<u8> = (0..150_000u32).map(|n| n.to_be_bytes()[3]).collect();
+        file.write_all(&content).unwrap();
+        let arguments = ["a=1".to_owned(), format!("@{}", file.path().display()), "b=2".to_owned()];
+        let payload = Payload::from_arguments(&arguments).unwrap();
+        let expected = [b"a=1&".as_slice(), &content, b"&b=2"].concat();
+        assert_eq!(payload.len(), expected.len() as u64);
+        assert_eq!(drain(payload).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_file_that_shrinks_is_an_error_not_a_short_request() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"0123456789").unwrap();
+        let payload = Payload::from_arguments(&[format!("@{}", file.path().display())]).unwrap();
+        file.as_file().set_len(4).unwrap();
+        assert_eq!(drain(payload).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = Payload::from_arguments(&["@no/such/file".to_owned()]).unwrap_err();
+        assert_eq!(error.kind, Kind::Data);
+        assert!(error.message.contains("no/such/file"), "{error}");
+    }
+}

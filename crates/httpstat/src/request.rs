@@ -1,0 +1,189 @@
+//! The request, from the command line to what is sent.
+
+use std::str::FromStr;
+
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
+    USER_AGENT,
+};
+use hyper::http::uri::{Authority, PathAndQuery, Scheme, Uri};
+use hyper::{Method, Request};
+
+use crate::error::{Error, Kind};
+use crate::payload::Payload;
+use crate::target::Target;
+
+/// A request that is complete but for the protocol it will be sent over.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) method: Method,
+    /// The value of `Host` or `:authority`.
+    authority: HeaderValue,
+    path: PathAndQuery,
+    headers: HeaderMap,
+    payload: Payload,
+}
+
+impl Draft {
+    /// The defaults, as changed by `edits`.
+    pub(crate) fn new(
+        target: &Target,
+        method: Method,
+        edits: &[HeaderEdit],
+        payload: Option<Payload>,
+    ) -> Result<Self, Error> {
+        let malformed =
+            |what: &str| Error::new(Kind::Url, format!("{what} of {}", target.as_str()));
+        let mut headers = HeaderMap::new();
+        headers.insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE));
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        let host = HeaderValue::try_from(target.authority())
+            .map_err(|_| malformed("cannot send the host name"))?;
+        headers.insert(HOST, host.clone());
+        if let Some(credentials) = &target.credentials {
+            headers.insert(AUTHORIZATION, credentials.header());
+        }
+        if let Some(payload) = &payload {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(FORM));
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(payload.len()));
+        }
+        apply(&mut headers, edits);
+        Ok(Self {
+            method,
+            // HTTP cannot do without it, so that it can be replaced but not omitted.
+            authority: headers.remove(HOST).unwrap_or(host),
+            path: PathAndQuery::from_str(target.path_and_query())
+                .map_err(|_| malformed("cannot send the path"))?,
+            headers,
+            payload: payload.unwrap_or_default(),
+        })
+    }
+
+    /// Bytes of the request body.
+    pub(crate) fn payload_len(&self) -> u64 {
+        self.payload.len()
+    }
+
+    /// For HTTP/1.1: the path alone, and a `Host` header in front.
+    pub(crate) fn into_http1(self) -> Request<Payload> {
+        let mut request = Request::new(self.payload);
+        *request.method_mut() = self.method;
+        *request.uri_mut() = Uri::from(self.path);
+        request.headers_mut().insert(HOST, self.authority);
+        request.headers_mut().extend(self.headers);
+        request
+    }
+
+    /// For HTTP/2: the whole URL, from which the pseudo-headers are made.
+    pub(crate) fn into_http2(self) -> Result<Request<Payload>, Error> {
+        let authority = Authority::try_from(self.authority.as_bytes()).map_err(|_| {
+            Error::new(Kind::Send, "the Host header given with -H cannot be sent over HTTP/2")
+        })?;
+        let uri = Uri::builder()
+            .scheme(Scheme::HTTPS)
+            .authority(authority)
+            .path_and_query(self.path)
+            .build()
+            .map_err(|error| Error::new(Kind::Send, error.to_string()))?;
+        let mut request = Request::new(self.payload);
+        *request.method_mut() = self.method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = self.headers;
+        Ok(request)
+    }
+}
+
+/// One `--header`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum HeaderEdit {
+    /// `Name: value`, or `Name;` for an empty value.
+    Send(HeaderName, HeaderValue),
+    /// `Name:`
+    Omit(HeaderName),
+}
+
+impl FromStr for HeaderEdit {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const FORM: &str =
+            "write \"Name: value\", \"Name:\" to omit it, or \"Name;\" to send it empty";
+
+        let name = |name: &str| HeaderName::from_str(name.trim()).map_err(|_| FORM);
+        if let Some((left, value)) = text.split_once(':') {
+            return match value.trim() {
+                "" => Ok(Self::Omit(name(left)?)),
+                value => {
+                    let value = HeaderValue::from_str(value)
+                        .map_err(|_| "a header value cannot hold control characters")?;
+                    Ok(Self::Send(name(left)?, value))
+                }
+            };
+        }
+        let empty = text.strip_suffix(';').ok_or(FORM)?;
+        Ok(Self::Send(name(empty)?, HeaderValue::from_static("")))
+    }
+}
+
+/// The first edit of a header replaces the default, the next ones add to it.
+fn apply(headers: &mut HeaderMap, edits: &[HeaderEdit]) {
+    for (position, edit) in edits.iter().enumerate() {
+        match edit {
+            HeaderEdit::Omit(name) => {
+                headers.remove(name);
+            }
+            HeaderEdit::Send(name, value) => {
+                let mut before = edits.iter().take(position);
+                let repeated =
+                    before.any(|edit| matches!(edit, HeaderEdit::Send(n, _) if n == name));
+                let mut value = value.clone();
+                value.set_sensitive(name == AUTHORIZATION);
+                match repeated {
+                    true => headers.append(name, value),
+                    false => headers.insert(name, value).is_some(),
+                };
+            }
+        }
+    }
+}
+
+const USER_AGENT_VALUE: &str = concat!("httpstat/", env!("CARGO_PKG_VERSION"));
+const FORM: &str = "application/x-www-form-urlencoded";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft(url: &str, edits: &[&str]) -> Draft {
+        let edits: Vec<_> = edits.iter().map(|edit| edit.parse().unwrap()).collect();
+        Draft::new(&Target::parse(url).unwrap(), Method::GET, &edits, None).unwrap()
+    }
+
+    #[test]
+    fn defaults_can_be_replaced_repeated_and_omitted() {
+        let edits = ["Accept: text/html", "accept: text/plain", "User-Agent:", "X-Empty;"];
+        let request = draft("http://example.com/a?b", &edits).into_http1();
+        let all = |name: &str| request.headers().get_all(name).iter().collect::<Vec<_>>();
+        assert_eq!(all("accept"), ["text/html", "text/plain"]);
+        assert!(all("user-agent").is_empty());
+        assert_eq!(all("x-empty"), [""]);
+        assert_eq!(all("host"), ["example.com"]);
+        assert_eq!(request.uri(), "/a?b");
+    }
+
+    #[test]
+    fn a_host_header_becomes_the_authority() {
+        let http1 = draft("https://127.0.0.1:8443/", &["Host: example.com"]).into_http1();
+        assert_eq!(http1.headers()["host"], "example.com");
+        let http2 = draft("https://127.0.0.1:8443/", &["Host: example.com"]).into_http2().unwrap();
+        assert_eq!(http2.uri(), "https://example.com/");
+        assert!(!http2.headers().contains_key("host"));
+    }
+
+    #[test]
+    fn nonsense_is_no_header() {
+        for text in ["", "no colon", ": value", "na me: value", "x: a\r\ny: b", ";"] {
+            assert!(text.parse::<HeaderEdit>().is_err(), "{text:?}");
+        }
+    }
+}

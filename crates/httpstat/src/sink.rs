@@ -1,0 +1,178 @@
+//! Where the response body goes.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Kind, reason};
+
+/// Takes the body piece by piece.
+#[derive(Debug)]
+pub(crate) enum Sink {
+    /// Counted and forgotten.
+    Discard,
+    Stdout,
+    /// A new file that appears under its name only when it is complete.
+    File(Draft),
+    /// A device or pipe, which cannot be replaced and is written as it is.
+    Device {
+        file: File,
+        path: PathBuf,
+    },
+}
+
+impl Sink {
+    /// The destination for `--output`; `-` is the standard output.
+    pub(crate) fn open(output: Option<&Path>) -> Result<Self, Error> {
+        let Some(path) = output else { return Ok(Self::Discard) };
+        if path == Path::new("-") {
+            return Ok(Self::Stdout);
+        }
+        let opened = match fs::metadata(path) {
+            Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+            Ok(found) if !found.is_file() => OpenOptions::new()
+                .write(true)
+                .open(path)
+                .map(|file| Self::Device { file, path: path.to_owned() }),
+            _ => Draft::create(path).map(Self::File),
+        };
+        opened.map_err(|error| unwritable(path, &error))
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        match self {
+            Self::Discard => Ok(()),
+            Self::Stdout => {
+                let mut stdout = io::stdout().lock();
+                // Otherwise the start of a slow body would wait for its next line feed.
+                let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+                written.map_err(|error| unwritable(Path::new("-"), &error))
+            }
+            Self::File(draft) => {
+                draft.file.write_all(bytes).map_err(|error| unwritable(&draft.target, &error))
+            }
+            Self::Device { file, path } => {
+                file.write_all(bytes).map_err(|error| unwritable(path, &error))
+            }
+        }
+    }
+
+    /// Makes what was written visible under its name; without this call a file is removed again.
+    pub(crate) fn finish(self) -> Result<(), Error> {
+        match self {
+            Self::Discard | Self::Stdout | Self::Device { .. } => Ok(()),
+            Self::File(draft) => draft.publish(),
+        }
+    }
+}
+
+/// A file under a temporary name beside the one it shall have.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    file: File,
+    temporary: PathBuf,
+    target: PathBuf,
+    published: bool,
+}
+
+impl Draft {
+    fn create(path: &Path) -> io::Result<Self> {
+        // Through a symbolic link, the file it points to is replaced and not the link.
+        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        // What may not be written may not be replaced either.
+        let replaced = match OpenOptions::new().write(true).open(&target) {
+            Ok(file) => Some(file.metadata()?.permissions()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
+        let temporary = target.with_file_name(format!(".{name}.{}.part", std::process::id()));
+        let file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
+        let draft = Self { file, temporary, target, published: false };
+        if let Some(permissions) = replaced {
+            draft.file.set_permissions(permissions)?;
+        }
+        Ok(draft)
+    }
+
+    fn publish(mut self) -> Result<(), Error> {
+        fs::rename(&self.temporary, &self.target)
+            .map_err(|error| unwritable(&self.target, &error))?;
+        self.published = true;
+        Ok(())
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.published {
+            // Nothing better can be done about a file that cannot be removed.
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Error {
+    let name = match path == Path::new("-") {
+        true => "the standard output".to_owned(),
+        false => path.display().to_string(),
+    };
+    Error::new(Kind::Output, format!("cannot write the body to {name}: {}", reason(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_file_appears_only_when_it_is_complete() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("body");
+        let mut sink = Sink::open(Some(&path)).unwrap();
+        sink.write(b"whole").unwrap();
+        assert!(!path.exists());
+        sink.finish().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        assert_eq!(names(folder.path()), ["body"]);
+    }
+
+    #[test]
+    fn an_abandoned_download_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("body");
+        fs::write(&path, "old").unwrap();
+        let mut sink = Sink::open(Some(&path)).unwrap();
+        sink.write(b"half").unwrap();
+        drop(sink);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(names(folder.path()), ["body"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_written_and_a_link_followed_instead_of_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let mut sink = Sink::open(Some(&link)).unwrap();
+        sink.write(b"new").unwrap();
+        sink.finish().unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+        assert!(matches!(Sink::open(Some(Path::new("/dev/null"))), Ok(Sink::Device { .. })));
+    }
+
+    #[test]
+    fn a_folder_is_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Sink::open(Some(folder.path())).unwrap_err().kind, Kind::Output);
+        let inside = folder.path().join("missing").join("body");
+        assert_eq!(Sink::open(Some(&inside)).unwrap_err().kind, Kind::Output);
+    }
+}

@@ -1,0 +1,281 @@
+//! Times of the first and last bytes, taken between HTTP and what carries it.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::frames::Frames;
+
+/// What was observed of one exchange, shared between the stream, the request body and the reader of
+/// the result.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stamps(Arc<Mutex<Seen>>);
+
+/// The observations themselves.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    /// The last byte of the request was handed down: the moment before, because the server may be
+    /// at work before the call returns, and its time must not count as ours.
+    pub(crate) request_sent: Option<Instant>,
+    /// The first byte of the response arrived.
+    pub(crate) first_byte: Option<Instant>,
+    /// The first bytes that came back, whatever they are: a few, for an error message.
+    pub(crate) beginning: Vec<u8>,
+    /// How reading ended, if it did.
+    pub(crate) read: Option<End>,
+    /// Why writing failed, if it did.
+    pub(crate) write_error: Option<Arc<io::Error>>,
+    /// HTTP has taken the whole request body.
+    payload_taken: bool,
+    last_write: Option<Instant>,
+}
+
+/// How reading ended.
+#[derive(Clone, Debug)]
+pub(crate) enum End {
+    /// The peer closed. Over TLS also without the closing alert.
+    Closed,
+    Failed(Arc<io::Error>),
+}
+
+impl Stamps {
+    pub(crate) fn seen(&self) -> Seen {
+        self.with(|seen| seen.clone())
+    }
+
+    /// Notes that no more of the request body will come.
+    pub(crate) fn payload_taken(&self) {
+        self.with(|seen| seen.payload_taken = true);
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A stream that notes in its [`Stamps`] when the request left and the response arrived.
+#[derive(Debug)]
+pub(crate) struct Stamped<S> {
+    inner: S,
+    stamps: Stamps,
+    protocol: Protocol,
+    /// Nothing is left to note about incoming bytes.
+    answered: bool,
+}
+
+#[derive(Debug)]
+enum Protocol {
+    Http1,
+    Http2 { sent: Frames, received: Frames },
+}
+
+impl<S> Stamped<S> {
+    /// For HTTP/1: the request has ended when, after its body, everything is written.
+    pub(crate) fn http1(inner: S, stamps: Stamps) -> Self {
+        Self { inner, stamps, protocol: Protocol::Http1, answered: false }
+    }
+
+    /// For HTTP/2: both messages are told from the rest by their frames.
+    pub(crate) fn http2(inner: S, stamps: Stamps) -> Self {
+        let protocol =
+            Protocol::Http2 { sent: Frames::from_client(), received: Frames::from_server() };
+        Self { inner, stamps, protocol, answered: false }
+    }
+
+    fn wrote<'a>(
+        &mut self,
+        begun: Instant,
+        pieces: impl Iterator<Item = &'a [u8]>,
+        written: &io::Result<usize>,
+    ) {
+        let mut left = match written {
+            Ok(written) => *written,
+            Err(error) => return self.write_failed(error),
+        };
+        match &mut self.protocol {
+            Protocol::Http1 => self.stamps.with(|seen| seen.last_write = Some(begun)),
+            Protocol::Http2 { sent, .. } => {
+                for piece in pieces {
+                    let taken = left.min(piece.len());
+                    left -= taken;
+                    if sent.feed(&piece[..taken]).end {
+                        self.stamps.with(|seen| seen.request_sent = Some(begun));
+                    }
+                }
+            }
+        }
+    }
+
+    fn write_failed(&self, error: &io::Error) {
+        let copy = Arc::new(duplicate(error));
+        self.stamps.with(|seen| {
+            seen.write_error.get_or_insert(copy);
+        });
+    }
+
+    fn flushed(&self) {
+        if matches!(self.protocol, Protocol::Http1) {
+            self.stamps.with(|seen| {
+                if seen.payload_taken {
+                    seen.request_sent = seen.last_write;
+                }
+            });
+        }
+    }
+
+    fn read(&mut self, bytes: &[u8]) {
+        let now = Instant::now();
+        let is_answer = match &mut self.protocol {
+            Protocol::Http1 => true,
+            Protocol::Http2 { received, .. } => received.feed(bytes).message,
+        };
+        self.answered = is_answer;
+        self.stamps.with(|seen| {
+            let room = BEGINNING_LEN.saturating_sub(seen.beginning.len());
+            seen.beginning.extend(bytes.iter().take(room));
+            if is_answer {
+                seen.first_byte.get_or_insert(now);
+            }
+        });
+    }
+
+    fn read_ended(&self, end: End) {
+        self.stamps.with(|seen| {
+            seen.read.get_or_insert(end);
+        });
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Stamped<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let had_room = buf.remaining() > 0;
+        let result = std::task::ready!(Pin::new(&mut self.inner).poll_read(cx, buf));
+        match &result {
+            Ok(()) => match buf.filled().get(before..).unwrap_or_default() {
+                [] if had_room => self.read_ended(End::Closed),
+                bytes if !self.answered => self.read(bytes),
+                _ => {}
+            },
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                self.read_ended(End::Closed);
+            }
+            Err(error) => self.read_ended(End::Failed(Arc::new(duplicate(error)))),
+        }
+        Poll::Ready(result)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Stamped<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let begun = Instant::now();
+        let result = std::task::ready!(Pin::new(&mut self.inner).poll_write(cx, bytes));
+        self.wrote(begun, std::iter::once(bytes), &result);
+        Poll::Ready(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let begun = Instant::now();
+        let result = std::task::ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, pieces));
+        self.wrote(begun, pieces.iter().map(|piece| &**piece), &result);
+        Poll::Ready(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = std::task::ready!(Pin::new(&mut self.inner).poll_flush(cx));
+        match &result {
+            Ok(()) => self.flushed(),
+            Err(error) => self.write_failed(error),
+        }
+        Poll::Ready(result)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+/// `io::Error` is not `Clone`; the code, or else kind and text, are what messages need.
+fn duplicate(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
+}
+
+const BEGINNING_LEN: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_is_sent_when_its_body_is_taken_and_flushed() {
+        let (client, _server) = duplex(1024);
+        let stamps = Stamps::default();
+        let mut stream = Stamped::http1(client, stamps.clone());
+        stream.write_all(b"head").await.unwrap();
+        stream.flush().await.unwrap();
+        assert_eq!(stamps.seen().request_sent, None);
+        stream.write_all(b"body").await.unwrap();
+        stamps.payload_taken();
+        assert_eq!(stamps.seen().request_sent, None);
+        stream.flush().await.unwrap();
+        assert!(stamps.seen().request_sent.is_some());
+    }
+
+    #[tokio::test]
+    async fn the_first_bytes_and_the_end_are_noted() {
+        let (client, mut server) = duplex(1024);
+        let stamps = Stamps::default();
+        let mut stream = Stamped::http1(client, stamps.clone());
+        server.write_all(b"SSH-2.0").await.unwrap();
+        drop(server);
+        let mut read = Vec::new();
+        stream.read_to_end(&mut read).await.unwrap();
+        let seen = stamps.seen();
+        assert_eq!(seen.beginning, b"SSH-2.0");
+        assert!(seen.first_byte.is_some());
+        assert!(matches!(seen.read, Some(End::Closed)));
+    }
+
+    #[tokio::test]
+    async fn settings_of_http2_are_no_answer() {
+        let (client, mut server) = duplex(1024);
+        let stamps = Stamps::default();
+        let mut stream = Stamped::http2(client, stamps.clone());
+        server.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+        stream.read_exact(&mut [0; 9]).await.unwrap();
+        assert_eq!(stamps.seen().first_byte, None);
+        server.write_all(&[0, 0, 0, 1, 4, 0, 0, 0, 1]).await.unwrap();
+        stream.read_exact(&mut [0; 9]).await.unwrap();
+        assert!(stamps.seen().first_byte.is_some());
+    }
+
+    #[test]
+    fn vectored_writes_stay_vectored() {
+        assert!(Stamped::http1(duplex(1).0, Stamps::default()).is_write_vectored());
+    }
+}

@@ -1,0 +1,182 @@
+//! What can be tested only where the machine has something to test it with.
+//!
+//! A test whose need is not met is reported as ignored, and so never mistaken for a success.
+
+#[path = "httpstat/tool.rs"]
+mod tool;
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::thread;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde_json::Value;
+
+use tool::{Run, command, hop};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let trials = vec![
+        trial("a_foreign_server_is_measured", has_python(), a_foreign_server_is_measured),
+        trial("ipv6_is_spoken", has_ipv6(), ipv6_is_spoken),
+        trial("a_refused_leg_does_not_kill_the_request", has_namespaces(), a_refused_leg),
+        trial("a_family_can_be_chosen", has_namespaces(), a_family_can_be_chosen),
+        trial("an_interrupt_shows_what_is_known", has_kill(), an_interrupt_shows_what_is_known),
+    ];
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn trial(name: &str, possible: bool, test: impl FnOnce() + Send + 'static) -> Trial {
+    let test = move || -> Result<(), Failed> {
+        test();
+        Ok(())
+    };
+    Trial::test(name, test).with_ignored_flag(!possible)
+}
+
+/// `python3 -m http.server`, an implementation that shares nothing with the command.
+fn a_foreign_server_is_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "content").unwrap();
+    let mut server = Python::serve(folder.path());
+    let port = server.port();
+    let found = hop(&[&format!("http://127.0.0.1:{port}/file")]);
+    assert_eq!(found["response"]["status_line"], "HTTP/1.0 200 OK");
+    assert_eq!(found["response"]["body_bytes"], "content".len());
+    let missing = hop(&[&format!("http://127.0.0.1:{port}/missing")]);
+    assert_eq!(missing["response"]["status_code"], 404);
+}
+
+fn ipv6_is_spoken() {
+    let port = serve(IpAddr::V6(Ipv6Addr::LOCALHOST));
+    let hop = hop(&["-6", &format!("http://[::1]:{port}/")]);
+    assert_eq!(hop["response"]["remote_ip"], "::1");
+}
+
+fn a_refused_leg() {
+    let mut failed = 0;
+    for ip in LOOPBACK {
+        let run = with_two_addresses(&[], &format!("http://{NAME}:{}/", serve(ip)));
+        assert_eq!(run["ok"], true, "{run:#}");
+        let hop = &run["hops"][0];
+        assert_eq!(hop["response"]["remote_ip"], ip.to_string());
+        let (last, before) = hop["attempts"].as_array().unwrap().split_last().unwrap();
+        assert_eq!(last["outcome"], "connected");
+        assert!(before.iter().all(|attempt| attempt["outcome"] == "failed"), "{run:#}");
+        failed += before.len();
+    }
+    // Whichever family is tried first, it was the wrong one once.
+    assert_eq!(failed, 1);
+}
+
+fn a_family_can_be_chosen() {
+    for (option, ip) in ["-4", "-6"].into_iter().zip(LOOPBACK) {
+        let run = with_two_addresses(&[option], &format!("http://{NAME}:{}/", serve(ip)));
+        assert_eq!(run["hops"][0]["attempts"].as_array().unwrap().len(), 1, "{run:#}");
+        assert_eq!(run["hops"][0]["response"]["remote_ip"], ip.to_string());
+    }
+}
+
+fn an_interrupt_shows_what_is_known() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let child = command(&[&url]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (stream, _) = listener.accept().unwrap();
+    // With the request here, the command can only be waiting for the response.
+    BufReader::new(&stream).lines().map_while(Result::ok).find(String::is_empty).unwrap();
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let run = Run::from(child.wait_with_output().unwrap());
+    assert_eq!(run.code, 130, "{run:?}");
+    assert!(run.stdout.contains("Server processing"), "{run:?}");
+    assert!(run.complaint().contains("no response from"), "{run:?}");
+}
+
+/// Runs the command where a name stands for both loopback addresses.
+fn with_two_addresses(options: &[&str], url: &str) -> Value {
+    let mut hosts = tempfile::NamedTempFile::new().unwrap();
+    for ip in LOOPBACK {
+        writeln!(hosts, "{ip} {NAME}").unwrap();
+    }
+    let command = command(&[options, &[url, "--format", "json"]].concat());
+    let output =
+        in_namespace(hosts.path()).arg(command.get_program()).args(command.get_args()).output();
+    serde_json::from_slice(&output.unwrap().stdout).unwrap()
+}
+
+/// What is added as arguments runs with another `/etc/hosts`.
+fn in_namespace(hosts: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
+    command.arg("mount --bind \"$0\" /etc/hosts && exec \"$@\"").arg(hosts);
+    command
+}
+
+/// Answers every connection to this address; the port is free in the other family.
+fn serve(ip: IpAddr) -> u16 {
+    let listener = TcpListener::bind((ip, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut head =
+                BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            head.find(String::is_empty);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    port
+}
+
+fn has_python() -> bool {
+    let version = Command::new("python3").arg("--version").stdout(Stdio::null()).status();
+    version.is_ok_and(|status| status.success())
+}
+
+fn has_kill() -> bool {
+    Command::new("kill").arg("-l").stdout(Stdio::null()).status().is_ok()
+}
+
+fn has_ipv6() -> bool {
+    TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
+}
+
+fn has_namespaces() -> bool {
+    let status = in_namespace(Path::new("/etc/hosts")).arg("true").stderr(Stdio::null()).status();
+    has_ipv6() && status.is_ok_and(|status| status.success())
+}
+
+const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+const NAME: &str = "both.test";
+
+struct Python(Child);
+
+impl Python {
+    fn serve(folder: &Path) -> Self {
+        let arguments = ["-u", "-m", "http.server", "--bind", "127.0.0.1", "0"];
+        let child = Command::new("python3")
+            .args(arguments)
+            .current_dir(folder)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self(child)
+    }
+
+    /// From the line with which it says that it is ready.
+    fn port(&mut self) -> u16 {
+        let mut line = String::new();
+        BufReader::new(self.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let (_, rest) = line.split_once("port ").unwrap();
+        rest.split_whitespace().next().unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Python {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,142 @@
+//! The figures: what each is, what it is to reach, and where it is measured.
+
+use std::fmt::Write as _;
+
+use super::{
+    cost::{Cost, Trouble},
+    target::{Limit, Target},
+};
+
+mod echo;
+mod httpstat;
+mod io;
+mod kernel;
+mod lifecycle;
+mod memory;
+
+pub(super) struct Figure {
+    pub(super) name: &'static str,
+    /// What is measured, beside what.
+    what: &'static str,
+    pub(super) unit: Unit,
+    pub(super) target: Target,
+    pub(super) measure: fn() -> Result<Cost, Trouble>,
+}
+
+pub(super) enum Unit {
+    Nanoseconds,
+    Bytes,
+}
+
+pub(super) const FIGURES: &[Figure] = &[
+    Figure {
+        name: "tcpinfo.read",
+        what: "native read and three fields; floor: the bare getsockopt",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::TimesFloor(1.05), allocs: Some(0.0) },
+        measure: kernel::native_read,
+    },
+    Figure {
+        name: "tcpinfo.portable",
+        what: "portable view, nine fields and congestion control; floor: both getsockopts",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::TimesFloor(1.10), allocs: Some(0.0) },
+        measure: kernel::portable_read,
+    },
+    Figure {
+        name: "conn.io",
+        what: "one read or one write, the worse, over a null stream; floor: the bare call",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::NanosAboveFloor(10.0), allocs: Some(0.0) },
+        measure: io::exclusive,
+    },
+    Figure {
+        name: "conn.io.shared",
+        what: "the same through a shared reference; floor: the bare call",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::NanosAboveFloor(10.0), allocs: Some(0.0) },
+        measure: io::shared,
+    },
+    Figure {
+        name: "conn.io.2threads",
+        what: "a thread each way at the same time; floor: one way after the other",
+        unit: Unit::Nanoseconds,
+        target: Target {
+            // "No slower", and what two processors differ.
+            limit: Limit::TimesFloor(1.05),
+            allocs: Some(0.0),
+        },
+        measure: io::two_threads,
+    },
+    Figure {
+        name: "conn.echo.std",
+        what: "1 KiB there and back over loopback; floor: the same sockets unwrapped",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::TimesFloor(1.01), allocs: Some(0.0) },
+        measure: echo::blocking,
+    },
+    Figure {
+        name: "conn.echo.tokio",
+        what: "the same between two tasks of a tokio runtime",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::TimesFloor(1.01), allocs: Some(0.0) },
+        measure: echo::asynchronous,
+    },
+    Figure {
+        name: "conn.lifecycle",
+        what: "wrap and drop with a report; floor: two clock readings and an allocation",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::Nanos(150.0), allocs: Some(2.0) },
+        measure: lifecycle::without_facts,
+    },
+    Figure {
+        name: "conn.lifecycle.facts",
+        what: "the same with kernel facts at both ends; floor: the six bare system calls",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::TimesFloor(1.15), allocs: None },
+        measure: lifecycle::with_facts,
+    },
+    Figure {
+        name: "conn.memory",
+        what: "bytes that one wrapped TcpStream takes, on the heap and itself; floor: the limit",
+        unit: Unit::Bytes,
+        target: Target { limit: Limit::Bytes(memory::LIMIT_BYTES), allocs: None },
+        measure: memory::per_connection,
+    },
+    Figure {
+        name: "httpstat.loopback",
+        what: "start to exit for one HTTP request; floor: curl -s -o /dev/null",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::Stated, allocs: None },
+        measure: httpstat::loopback,
+    },
+    Figure {
+        name: "httpstat.size",
+        what: "bytes of the stripped binary; floor: those of curl, without its libraries",
+        unit: Unit::Bytes,
+        target: Target { limit: Limit::Stated, allocs: None },
+        measure: httpstat::size,
+    },
+];
+
+/// How to read the figures, and what each is, for `--help`.
+pub(super) fn help() -> String {
+    let mut help = String::from(
+        "\
+Each figure runs in turn with its floor, the work that cannot be avoided, in
+many short rounds. The floor is the median of its rounds; the ratio is the
+median of the rounds' ratios, so that what disturbs the machine for longer than
+a round disturbs both; and the figure is the one times the other.
+
+ns and floor_ns are nanoseconds an operation; for conn.memory and httpstat.size
+they are bytes. Allocations are counted by the program's allocator, growing one
+included; they are absent where another process does the work.
+
+Figures:
+",
+    );
+    for Figure { name, what, target, .. } in FIGURES {
+        let _ = writeln!(help, "  {name}\n      {what}\n      target: {target}");
+    }
+    help
+}

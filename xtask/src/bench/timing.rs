@@ -1,0 +1,79 @@
+//! How a figure and its floor are timed, so that what else the machine does spoils neither.
+//!
+//! They run in turn, in rounds of a fraction of a millisecond. A slow clock rate or a busy
+//! neighbour lasts longer than that and slows both alike, so the ratio of each round is kept, and
+//! the median of the ratios is the figure's; rounds in which one of the two was interrupted are at
+//! the ends of that distribution, where they do not count.
+
+use std::time::{Duration, Instant};
+
+/// Enough for a median that repeats.
+pub(super) const ROUNDS: usize = 401;
+
+/// Long beside a reading of the clock, short beside a slice of the scheduler.
+const ROUND: Duration = Duration::from_micros(200);
+
+/// Time of an operation and of its floor, in nanoseconds.
+pub(super) struct Timing {
+    pub(super) subject: f64,
+    pub(super) floor: f64,
+}
+
+impl Timing {
+    /// Times an operation and its floor in turn.
+    pub(super) fn of(mut floor: impl FnMut(), mut subject: impl FnMut()) -> Self {
+        let operations = operations_a_round(&mut subject);
+        let mut rounds = Rounds::default();
+        for _ in 0..ROUNDS {
+            rounds.add(nanos_each(operations, &mut floor), nanos_each(operations, &mut subject));
+        }
+        rounds.timing()
+    }
+}
+
+/// Rounds of floor and subject, as they were timed.
+#[derive(Default)]
+pub(super) struct Rounds {
+    floors: Vec<f64>,
+    ratios: Vec<f64>,
+}
+
+impl Rounds {
+    /// Adds one round: nanoseconds an operation.
+    pub(super) fn add(&mut self, floor: f64, subject: f64) {
+        self.floors.push(floor);
+        self.ratios.push(subject / floor);
+    }
+
+    pub(super) fn timing(mut self) -> Timing {
+        let floor = median(&mut self.floors);
+        Timing { subject: floor * median(&mut self.ratios), floor }
+    }
+}
+
+pub(super) fn nanos_each(operations: u32, mut operation: impl FnMut()) -> f64 {
+    let start = Instant::now();
+    for _ in 0..operations {
+        operation();
+    }
+    start.elapsed().as_nanos() as f64 / f64::from(operations)
+}
+
+fn operations_a_round(operation: &mut impl FnMut()) -> u32 {
+    let mut operations = 1;
+    loop {
+        let start = Instant::now();
+        for _ in 0..operations {
+            operation();
+        }
+        if start.elapsed() >= ROUND {
+            return operations;
+        }
+        operations *= 2;
+    }
+}
+
+fn median(numbers: &mut [f64]) -> f64 {
+    let middle = numbers.len() / 2;
+    *numbers.select_nth_unstable_by(middle, f64::total_cmp).1
+}
