@@ -107,10 +107,10 @@ impl Congestion {
     /// Structures of other algorithms, and of unexpected lengths, are passed through as bytes.
     pub fn decode(name: CongestionName, bytes: &[u8]) -> Self {
         let typed = match name.as_str() {
-            "vegas" | "yeah" | "westwood" | "illinois" | "nv" => {
+            "vegas" | "yeah" | "westwood" | "illinois" | "nv" if bytes.len() == 16 => {
                 VegasInfo::decode(bytes).map(CongestionInfo::Vegas)
             }
-            "dctcp" => DctcpInfo::decode(bytes).map(CongestionInfo::Dctcp),
+            "dctcp" if bytes.len() == 16 => DctcpInfo::decode(bytes).map(CongestionInfo::Dctcp),
             bbr if bbr.starts_with("bbr") => BbrInfo::decode(bytes).map(CongestionInfo::Bbr),
             _ => None,
         };

@@ -77,6 +77,22 @@ pub enum Type {
     AccEcnOption,
 }
 
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Bool => "bool",
+            Self::Unsigned => "unsigned",
+            Self::Duration => "duration",
+            Self::State => "state",
+            Self::CaState => "ca_state",
+            Self::Options => "options",
+            Self::FastOpenFailure => "fast_open_failure",
+            Self::EcnMode => "ecn_mode",
+            Self::AccEcnOption => "accecn_option",
+        })
+    }
+}
+
 /// The unit of a field's raw number in the kernel's structure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

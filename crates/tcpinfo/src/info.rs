@@ -11,8 +11,8 @@ use crate::{
 ///
 /// Each fact is a method, decoded when it is asked for. It is `None` where this system, its version
 /// or the connection's state gives no answer; the [`native`](Self::native) structure tells these
-/// cases apart. Sizes are bytes unless the name ends in `_segs` or `_packets`. Counters that the
-/// kernel keeps in 32 bits wrap there.
+/// cases apart. Sizes, windows and rates are bytes unless the name ends in `_segs` or `_packets`.
+/// Counters that the kernel keeps in 32 bits wrap there.
 ///
 /// ```
 /// # #[cfg(target_os = "linux")] {
@@ -36,7 +36,8 @@ pub struct TcpInfo {
 impl TcpInfo {
     /// Asks the kernel about one socket: two system calls, no heap allocation.
     ///
-    /// If only the name of the congestion control algorithm cannot be had, it is left absent.
+    /// If only the name of the congestion control algorithm cannot be had, it is left absent;
+    /// [`Congestion::read`](crate::Congestion::read) says why.
     ///
     /// # Errors
     ///

@@ -211,6 +211,7 @@ impl Serialize for Field {
         map.entry("width", Some(self.width))?;
         map.entry("bits", self.bits.map(|bits| [bits.shift, bits.len]))?;
         map.entry("minLength", Some(self.min_len))?;
+        map.entry("type", Some(format_args!("{}", self.ty)))?;
         map.entry("unit", Some(format_args!("{}", self.unit)))?;
         map.entry("kind", Some(format_args!("{}", self.kind)))?;
         map.entry("since", Some(self.since))?;

@@ -161,7 +161,7 @@ impl LinuxTcpInfo {
             return Reading::Absent;
         }
         match self.extract(&row.field) {
-            Some(raw) => self.judge(row.rule, raw),
+            Some(raw) => self.judge(row, raw),
             None => Reading::Absent,
         }
     }
@@ -198,12 +198,12 @@ impl LinuxTcpInfo {
 
     /// Whether a number that is there means something: sentinels and states.
     #[inline(always)]
-    fn judge(&self, rule: Rule, raw: u64) -> Reading<u64> {
+    fn judge(&self, row: &Row, raw: u64) -> Reading<u64> {
         let [state, ..] = self.bytes;
         let listening = matches!(State::from_linux(state), State::Listen);
-        let unset = match rule {
+        let unset = match row.rule {
             Rule::Always => false,
-            Rule::AlwaysButAllOnes => raw == u64::MAX,
+            Rule::Setting => raw == u64::MAX,
             Rule::Listening => !listening,
             Rule::NeverFilled => return Reading::Absent,
             Rule::UntilFackRemoval => return self.fackets_reading(raw).unset_if(listening),
@@ -211,6 +211,9 @@ impl LinuxTcpInfo {
             Rule::EcnModeWord => return self.last_word().ecn_mode().unset_if(listening),
             Rule::OptionSeenWord => return self.last_word().option_seen().unset_if(listening),
             Rule::FailModeWord => return self.last_word().fail_mode().unset_if(listening),
+            _ if self.is_idle() && !matches!(row.field.kind, Kind::Counter) => true,
+            Rule::ListeningToo => false,
+            Rule::ListeningTooButAllOnes => raw == u64::MAX,
             _ if listening => true,
             Rule::Connected => false,
             Rule::NotZero => raw == 0,
@@ -243,18 +246,24 @@ impl LinuxTcpInfo {
         self.returned_len() >= counter.min_len && self.number(counter) == 0
     }
 
-    /// Whether the handshake was completed at some time.
+    /// No connection now and none before: fresh, refused, or disconnected from its peer.
     ///
-    /// Before that the `last_*` stamps count from boot. A dead socket keeps its counters, and an
-    /// RTT sample shows that it was alive once.
+    /// Its gauges are defaults or left over from the connection before. A connection that is over
+    /// keeps its last numbers, and an RTT sample shows that it was one.
+    #[inline(always)]
+    fn is_idle(&self) -> bool {
+        let [state, ..] = self.bytes;
+        matches!(State::from_linux(state), State::Close) && self.number(&row::rtt.field) == 0
+    }
+
+    /// Whether the handshake was completed. Before that the `last_*` stamps count from boot.
     #[inline(always)]
     fn was_established(&self) -> bool {
         let [state, ..] = self.bytes;
-        match State::from_linux(state) {
-            State::SynSent | State::SynRecv | State::NewSynRecv | State::Listen => false,
-            State::Close => self.number(&row::rtt.field) != 0,
-            _ => true,
-        }
+        !matches!(
+            State::from_linux(state),
+            State::SynSent | State::SynRecv | State::NewSynRecv | State::Listen
+        )
     }
 
     /// FACK was removed in 4.15, between two growths of the structure (192 bytes: 4.10 to 4.17).
@@ -283,21 +292,31 @@ impl LinuxTcpInfo {
         if [b0, b1, b2, b3] == [0; 4] {
             return LastWord::Zero { has_mode: self.kernel_major >= 7 };
         }
-        match self.order {
-            ByteOrder::Little if b1 != 0 || b2 != 0 || b3 != 0 => {
-                LastWord::TwoHalves { fail_mode: b0, option_seen: b2 }
-            }
-            ByteOrder::Little if b0 > 15 || self.kernel_major >= 7 => {
+        let one_word = match self.order {
+            ByteOrder::Little => {
                 LastWord::OneWord { mode: b0 & 3, option_seen: (b0 >> 2) & 3, fail_mode: b0 >> 4 }
             }
-            ByteOrder::Little if self.kernel_major > 0 => {
-                LastWord::TwoHalves { fail_mode: b0, option_seen: b2 }
-            }
-            ByteOrder::Little => LastWord::Undecided,
-            ByteOrder::Big if b0 != 0 => {
+            ByteOrder::Big => {
                 LastWord::OneWord { mode: b0 >> 6, option_seen: (b0 >> 4) & 3, fail_mode: b0 & 15 }
             }
-            ByteOrder::Big => LastWord::TwoHalves { fail_mode: b1, option_seen: b3 },
+        };
+        // The older cut holds numbers of at most 4 and 2 bits, each in the low byte of its half.
+        let (two_halves, halves_fit, halves_seen) = match self.order {
+            ByteOrder::Little => (
+                LastWord::TwoHalves { fail_mode: b0, option_seen: b2 },
+                b0 <= 15 && b1 == 0 && b3 == 0,
+                b2 != 0,
+            ),
+            ByteOrder::Big => {
+                (LastWord::TwoHalves { fail_mode: b1, option_seen: b3 }, b0 == 0 && b2 == 0, true)
+            }
+        };
+        match self.kernel_major {
+            7.. => one_word,
+            _ if !halves_fit => one_word,
+            1.. => two_halves,
+            0 if halves_seen => two_halves,
+            0 => LastWord::Undecided,
         }
     }
 }
@@ -340,15 +359,19 @@ const OPT_WSCALE: u64 = 4;
 
 /// When a number that the kernel returned means something.
 ///
-/// On a listening socket the kernel fills only the rules `Always*` and `Listening`.
+/// On a listening socket the kernel fills only the first rules, down to `ListeningTooButAllOnes`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rule {
     /// In every state.
     Always,
-    /// In every state; all ones stand for "no limit".
-    AlwaysButAllOnes,
+    /// In every state, because the program sets it; all ones stand for "no limit".
+    Setting,
     /// Only on a listening socket, where the kernel reuses the field.
     Listening,
+    /// Of a connection, and on a listening socket what its connections will begin with.
+    ListeningToo,
+    /// As above; all ones stand for "no limit".
+    ListeningTooButAllOnes,
     /// Unless listening.
     Connected,
     /// Zero stands for "no sample" or "none".
@@ -508,7 +531,7 @@ fields! {
     rcv_wscale: u8, "rcvWScale", 6 u8 [4, 4], Count, Gauge, "2.4", WithWindowScale,
         "Window scale shift that we announced.";
     delivery_rate_app_limited: bool, "deliveryRateAppLimited", 7 u8 [0, 1], None, Gauge, "4.9" >= 168, WithDeliveryRate,
-        "Whether the delivery rate was held down by the application rather than by the network.";
+        "Whether the delivery rate was held down by the application rather than by the network; unset without a delivery rate.";
     fastopen_client_fail: FastOpenFailure, "fastOpenClientFail", 7 u8 [1, 2], None, Label, "5.5", SharedByte7,
         "Why Fast Open did not carry data in our SYN.";
     rto: Duration, "rto", 8 u32, Microseconds, Gauge, "2.4", Connected,
@@ -551,11 +574,11 @@ fields! {
         "Mean deviation of the round-trip time; unset until the first sample, when the kernel shows a default of 250 ms.";
     snd_ssthresh: u32, "txSSThreshold", 76 u32, Segments, Gauge, "2.4", Finite,
         "Slow start threshold; unset while slow start was never left.";
-    snd_cwnd: u32, "txCWindow", 80 u32, Segments, Gauge, "2.4", Always,
+    snd_cwnd: u32, "txCWindow", 80 u32, Segments, Gauge, "2.4", ListeningToo,
         "Congestion window.";
     advmss: u32, "advMSS", 84 u32, Bytes, Gauge, "2.4", Connected,
         "Segment size we announced: the upper bound of what the peer sends.";
-    reordering: u32, "reordering", 88 u32, Segments, Gauge, "2.4", Always,
+    reordering: u32, "reordering", 88 u32, Segments, Gauge, "2.4", ListeningToo,
         "By how many segments the path may reorder before a loss is assumed; 3 at the start.";
     rcv_rtt: Duration, "rxRTT", 92 u32, Microseconds, Gauge, "2.6", NotZero,
         "Round-trip time as the receiving side estimates it; unset until the first sample.";
@@ -563,9 +586,9 @@ fields! {
         "Target of receive-buffer tuning. Not a window.";
     total_retrans: u32, "totalRetrans", 100 u32, Segments, Counter, "2.6", Connected,
         "Segments retransmitted in the connection's life; wraps at 2^32.";
-    pacing_rate: u64, "pacingRate", 104 u64, BytesPerSecond, Gauge, "3.15", AlwaysButAllOnes,
+    pacing_rate: u64, "pacingRate", 104 u64, BytesPerSecond, Gauge, "3.15", ListeningTooButAllOnes,
         "Rate at which sending is paced; unset if unlimited.";
-    max_pacing_rate: u64, "maxPacingRate", 112 u64, BytesPerSecond, Gauge, "3.15", AlwaysButAllOnes,
+    max_pacing_rate: u64, "maxPacingRate", 112 u64, BytesPerSecond, Gauge, "3.15", Setting,
         "Limit set by SO_MAX_PACING_RATE; unset if unlimited.";
     bytes_acked: u64, "bytesAcked", 120 u64, Bytes, Counter, "4.1", Connected,
         "Payload acknowledged by the peer, plus one for the SYN of the side that connected and one for the FIN.";

@@ -66,7 +66,13 @@ pub(crate) fn congestion_info(sock: Sock<'_>) -> Result<CcInfo, Error> {
 
 pub(crate) fn queues(sock: Sock<'_>) -> Result<Queues, Error> {
     let queue = |query, request| {
-        ioctl_count(sock, request).map_err(|os| refusal(sock, query, Missing::Unsupported, os))
+        ioctl_count(sock, request).map_err(|os| {
+            // These requests exist for much else, and say nothing about what they were asked of.
+            match congestion_name(sock) {
+                Ok(_) => refusal(sock, query, Missing::Unsupported, os),
+                Err(other) => Error::from_os(other.kind(), query, descriptor_number(sock), os),
+            }
+        })
     };
     let unread = queue("SIOCINQ", libc::FIONREAD)?;
     let unsent = queue("SIOCOUTQNSD", SIOCOUTQNSD)?;
