@@ -36,6 +36,10 @@ pub(crate) struct Block {
     pub(crate) tx: Direction,
     pub(crate) labels: Arc<Labels>,
     pub(crate) opened_info: Option<Packed>,
+    /// Facts of the moment before our side was shut down for writing.
+    pub(crate) shutdown_info: OnceLock<Packed>,
+    /// When the connection was closed or given back, by the monotonic clock; zero while it lives.
+    pub(crate) ended_at: AtomicU64,
     pub(crate) reconnects: AtomicU32,
     /// Facts are wanted, and the stream lends no socket.
     facts_unavailable: bool,
@@ -90,40 +94,82 @@ impl Block {
             tx: Direction::default(),
             labels,
             opened_info: None,
+            shutdown_info: OnceLock::new(),
+            ended_at: AtomicU64::new(0),
             reconnects: AtomicU32::new(0),
             facts_unavailable,
             failures: OnceLock::new(),
         }
     }
 
-    /// Counts what a read or write through `&mut` did.
+    /// Counts what a read into `room` bytes through `&mut` did.
     #[inline]
-    pub(crate) fn count<T: Moved>(&self, side: Side, result: &io::Result<T>) {
+    pub(crate) fn received(&self, room: usize, result: &io::Result<usize>) {
+        self.note_end_of_stream(room, result);
+        self.count(Side::Rx, result, Direction::add);
+    }
+
+    /// Counts what a read through `&` did, which another thread may do at the same time.
+    #[inline]
+    pub(crate) fn received_shared(&self, room: usize, result: &io::Result<usize>) {
+        self.note_end_of_stream(room, result);
+        self.count(Side::Rx, result, Direction::add_shared);
+    }
+
+    /// Counts what a write through `&mut` did.
+    #[inline]
+    pub(crate) fn sent(&self, result: &io::Result<usize>) {
+        self.count(Side::Tx, result, Direction::add);
+    }
+
+    /// Counts what a write through `&` did, which another thread may do at the same time.
+    #[inline]
+    pub(crate) fn sent_shared(&self, result: &io::Result<usize>) {
+        self.count(Side::Tx, result, Direction::add_shared);
+    }
+
+    /// A read that had room and got nothing has met the end of the stream.
+    #[inline]
+    fn note_end_of_stream(&self, room: usize, result: &io::Result<usize>) {
+        if room > 0 && matches!(result, Ok(0)) {
+            self.rx.end();
+        }
+    }
+
+    #[inline]
+    fn count(
+        &self,
+        side: Side,
+        result: &io::Result<usize>,
+        add: impl FnOnce(&Direction, NonZeroU64),
+    ) {
         match result {
             Ok(moved) => {
-                if let Some(bytes) = moved.bytes() {
-                    self.direction(side).add(bytes);
+                if let Some(bytes) = NonZeroU64::new(u64::try_from(*moved).unwrap_or(u64::MAX)) {
+                    add(self.direction(side), bytes);
                 }
             }
             Err(error) => self.note_error(side, error),
         }
     }
 
-    /// Counts what a read or write through `&` did, which another thread may do at the same time.
-    #[inline]
-    pub(crate) fn count_shared<T: Moved>(&self, side: Side, result: &io::Result<T>) {
+    /// Notes that our side was shut down for writing, or why not.
+    pub(crate) fn shut_down(&self, result: &io::Result<()>) {
         match result {
-            Ok(moved) => {
-                if let Some(bytes) = moved.bytes() {
-                    self.direction(side).add_shared(bytes);
-                }
-            }
-            Err(error) => self.note_error(side, error),
+            Ok(()) => self.tx.end(),
+            // The peer was faster: nothing is wrong with this connection that was not before.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
+            Err(error) => self.note_error(Side::Tx, error),
         }
     }
 
+    /// Marks the connection as over for those who still hold a handle.
+    pub(crate) fn end(&self, now: u64) {
+        self.ended_at.store(now, Relaxed);
+    }
+
     #[inline]
-    pub(crate) fn direction(&self, side: Side) -> &Direction {
+    fn direction(&self, side: Side) -> &Direction {
         match side {
             Side::Rx => &self.rx,
             Side::Tx => &self.tx,
@@ -169,19 +215,6 @@ impl Block {
 pub(crate) enum Side {
     Rx,
     Tx,
-}
-
-/// What a call says it moved.
-pub(crate) trait Moved {
-    /// `None` if nothing was moved.
-    fn bytes(&self) -> Option<NonZeroU64>;
-}
-
-impl Moved for usize {
-    #[inline]
-    fn bytes(&self) -> Option<NonZeroU64> {
-        NonZeroU64::new(u64::try_from(*self).unwrap_or(u64::MAX))
-    }
 }
 
 /// The counters of one direction.
@@ -249,7 +282,8 @@ impl Direction {
         }
         let now = if self.first_at.load(Relaxed) == 0 { self.begin() } else { clock::coarse() };
         let spill = self.spill.get_or_init(Box::default);
-        spill.last_at.fetch_max(now, Relaxed);
+        // Whoever is last by less than a tick does not matter.
+        spill.last_at.store(now, Relaxed);
         spill.bytes.fetch_add(bytes.get(), Relaxed);
         spill.ops.fetch_add(1, Relaxed);
     }

@@ -3,7 +3,7 @@ use std::{fmt, io, sync::Arc};
 use tcpinfo::Packed;
 
 use crate::{
-    Failure, Handle, Options, Report, Snapshot, block::Block, close::Close, observer::tell,
+    Failure, Handle, Options, Report, Snapshot, block::Block, clock, close::Close, observer::tell,
 };
 
 mod std_io;
@@ -24,7 +24,13 @@ pub(crate) type Probe<S> = fn(&S) -> Result<Packed, tcpinfo::Error>;
 ///
 /// It reads and writes as the bare stream does: `std::io::Read` and `Write` (also through `&Conn`,
 /// so that one thread reads while another writes), and with feature `tokio` its asynchronous
-/// counterparts. Nothing is allocated, locked or logged for a read or write.
+/// counterparts. Nothing is allocated, locked or logged for a read or write; only the first error,
+/// and the first time that a second thread moves bytes in the same direction through `&Conn`, take
+/// one allocation each. That second thread pays about 20 ns an operation more than the first.
+///
+/// Bytes that are moved past the wrapper, through the stream or descriptor that it lends (`sendfile`,
+/// `splice`, [`get_ref`](Self::get_ref)), are not counted; [`Report::kernel_tx_bytes`] and
+/// [`Report::kernel_rx_bytes`] show them.
 ///
 /// When the wrapper is dropped, the kernel is asked once more, the stream is closed, and the
 /// [observers](crate::Observer) get the [`Report`].
@@ -112,6 +118,11 @@ impl<S> Conn<S> {
         (self.stream.as_mut().expect(WHOLE), self.handle.block())
     }
 
+    /// Asks the kernel once, before the state that the connection was in is gone.
+    fn sample_before_shutdown(&self) {
+        sample_before_shutdown(self.block(), self.probe, self.get_ref());
+    }
+
     #[inline]
     fn block(&self) -> &Arc<Block> {
         self.handle.block()
@@ -190,7 +201,9 @@ fn end<S, T>(
     close: impl FnOnce(T) -> io::Result<()>,
 ) -> io::Result<()> {
     if options.observers().is_empty() {
-        return close(stream);
+        let closed = close(stream);
+        block.end(clock::precise());
+        return closed;
     }
     let mut ending = Ending { options, report: Report::begin(block) };
     ending.report.last.ask(probe, lend(&stream));
@@ -198,6 +211,15 @@ fn end<S, T>(
     let closed = close(stream);
     ending.report.close_err = closed.as_ref().err().map(Failure::from);
     closed
+}
+
+/// Keeps the facts of the moment before our side is shut down. If they cannot be had, the close will
+/// say why.
+fn sample_before_shutdown<S>(block: &Block, probe: Option<Probe<S>>, stream: &S) {
+    let Some(probe) = probe.filter(|_| block.shutdown_info.get().is_none()) else { return };
+    if let Ok(info) = probe(stream) {
+        let _ = block.shutdown_info.set(info);
+    }
 }
 
 /// Tells the observers of the end when it is dropped: also if asking or closing the stream panics.

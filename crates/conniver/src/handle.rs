@@ -58,9 +58,21 @@ impl Handle {
         self.block.anchor.opened()
     }
 
-    /// The connection as it is now: counts, times and errors, without asking the kernel.
+    /// When the connection was closed, or given back by
+    /// [`Conn::into_inner`](crate::Conn::into_inner); absent while it lives.
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        let ended_at = self.block.ended_at.load(Relaxed);
+        (ended_at != 0).then(|| self.block.anchor.at(ended_at))
+    }
+
+    /// The connection as it is now, or was at its end: counts, times and errors, without asking the
+    /// kernel.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::take(&self.block, clock::precise())
+        let now = match self.block.ended_at.load(Relaxed) {
+            0 => clock::precise(),
+            ended_at => ended_at,
+        };
+        Snapshot::take(&self.block, now)
     }
 
     /// Sets how many attempts failed before this connection was made; the report says so.

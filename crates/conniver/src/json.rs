@@ -95,6 +95,7 @@ impl<M: SerializeMap> Present<M> {
         self.failure("infoErr", "infoErrKind", "infoErrCode", conn.info_err.as_ref())?;
         self.entry("reconnects", Some(conn.reconnects).filter(|reconnects| *reconnects > 0))?;
         self.entry("warnings", Some(conn.warnings()))?;
-        self.entry("openedInfo", conn.opened_info())
+        self.entry("openedInfo", conn.opened_info())?;
+        self.entry("shutdownInfo", conn.shutdown_info())
     }
 }

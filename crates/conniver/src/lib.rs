@@ -26,13 +26,14 @@
 //!   [`Conn::into_inner`] the caller has it instead of the observers.
 //! - The facts of the close are read while the descriptor is still open.
 //! - A read or write is not slowed by an allocation, a lock or a log.
-//! - Observers that panic or are slow harm nobody: see [`Observer`] and [`report_channel`].
+//! - An observer that panics harms nobody; one that takes time belongs behind [`report_channel`].
 //!
 //! # Times
 //!
 //! The wall clock is read once, at the opening, and continued by the monotonic clock. Opening,
 //! close, first byte and end of stream are exact; the *last* byte each way is known to the
-//! scheduler's tick (1 to 10 ms on Linux), because that clock costs a fifth of the exact one.
+//! scheduler's tick (1 to 10 ms on Linux), because that clock costs a fifth of the exact one. The
+//! monotonic clock stands still while a machine sleeps, and so do these times.
 //!
 //! # Features
 //!

@@ -58,8 +58,9 @@ impl<F: Fn(&Report) + Send + Sync + 'static> Observer for F {
 
 /// Makes an observer that hands reports to another thread, and the end at which they arrive.
 ///
-/// At most `capacity` reports wait. A report that finds no room, or nobody at the other end, is
-/// dropped and counted, so that a slow consumer never holds up a close.
+/// At most `capacity` reports wait; without any, only a consumer that is waiting at that moment gets
+/// one. A report that finds no room, or nobody at the other end, is dropped and counted, so that a
+/// slow consumer never holds up a close.
 ///
 /// ```
 /// use conniver::{Options, report_channel};

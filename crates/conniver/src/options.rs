@@ -2,6 +2,7 @@ use std::{
     any::Any,
     fmt,
     net::SocketAddr,
+    panic::{RefUnwindSafe, UnwindSafe},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -88,8 +89,8 @@ impl Options {
         self
     }
 
-    /// Whether the kernel is asked when a connection opens and closes: two system calls each.
-    /// Default: yes.
+    /// Whether the kernel is asked for its facts when a connection opens and closes: two system calls
+    /// each time, besides the two for the addresses. Default: yes.
     #[must_use]
     pub fn facts(mut self, facts: bool) -> Self {
         self.inner_mut().facts = facts;
@@ -131,7 +132,8 @@ impl Options {
         Conn::new(stream, block, None, self.clone())
     }
 
-    /// How often an observer panicked. A panic is contained and reaches nobody else.
+    /// How often an observer panicked, of these options and of all derived from the same ones. A
+    /// panic is contained and reaches nobody else.
     pub fn observer_panics(&self) -> u64 {
         self.inner.observer_panics.load(Relaxed)
     }
@@ -162,6 +164,12 @@ impl Default for Options {
         Self::new()
     }
 }
+
+// Panics of observers are contained, and the caller's context is only handed through.
+impl UnwindSafe for Options {}
+impl RefUnwindSafe for Options {}
+impl UnwindSafe for Labels {}
+impl RefUnwindSafe for Labels {}
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,6 @@
 use std::{any::Any, fmt, net::SocketAddr, ops::Deref, sync::Arc, time::Duration};
 
-use tcpinfo::{Packed, TcpInfo};
+use tcpinfo::{Packed, TcpInfo, Thresholds};
 
 use crate::{
     ConnId, Failure, Role, Timestamp,
@@ -134,11 +134,22 @@ impl Snapshot {
         self.info.as_ref().map(Packed::unpack)
     }
 
-    /// What deserves attention in the facts of both samples; each kind at most once.
+    /// What the kernel knew right before our side was shut down for writing, if it was.
+    pub fn shutdown_info(&self) -> Option<TcpInfo> {
+        self.block.shutdown_info.get().map(Packed::unpack)
+    }
+
+    /// What deserves attention in the facts of both samples, by the default [`Thresholds`]; each
+    /// kind at most once.
     pub fn warnings(&self) -> Vec<Warning> {
+        self.warnings_above(&Thresholds::default())
+    }
+
+    /// What in the facts of both samples reaches the given thresholds; each kind at most once.
+    pub fn warnings_above(&self, thresholds: &Thresholds) -> Vec<Warning> {
         let mut kernel = Vec::new();
         for info in [self.opened_info(), self.info()].into_iter().flatten() {
-            tcpinfo::Warning::merge(&mut kernel, info.warnings());
+            tcpinfo::Warning::merge(&mut kernel, info.warnings_above(thresholds));
         }
         let reconnects = (self.reconnects > 0).then_some(Warning::Reconnects(self.reconnects));
         reconnects.into_iter().chain(kernel.into_iter().map(Warning::Kernel)).collect()
@@ -199,7 +210,10 @@ impl Report {
 
     /// States that the connection has ended now.
     pub(crate) fn finish(&mut self) {
-        self.closed_at = self.last.block.anchor.at(clock::precise());
+        let block = &self.last.block;
+        let now = clock::precise();
+        block.end(now);
+        self.closed_at = block.anchor.at(now);
     }
 
     /// How long the connection lived.
@@ -210,6 +224,24 @@ impl Report {
     /// What the kernel knew right before the descriptor closed.
     pub fn closed_info(&self) -> Option<TcpInfo> {
         self.last.info()
+    }
+
+    /// Payload that the kernel sent while the stream was wrapped, without retransmissions.
+    ///
+    /// Less than [`tx_bytes`](Snapshot::tx_bytes) by what was still queued at the close; more by what
+    /// was sent past the wrapper.
+    pub fn kernel_tx_bytes(&self) -> Option<u64> {
+        let sent = |info: TcpInfo| info.tx_bytes()?.checked_sub(info.retransmitted_bytes()?);
+        sent(self.closed_info()?)?.checked_sub(sent(self.opened_info()?)?)
+    }
+
+    /// Payload that the kernel received while the stream was wrapped; Linux adds one for the peer's
+    /// end of stream.
+    ///
+    /// More than [`rx_bytes`](Snapshot::rx_bytes) by what was never read, or read past the wrapper.
+    pub fn kernel_rx_bytes(&self) -> Option<u64> {
+        let received = |info: TcpInfo| info.rx_bytes();
+        received(self.closed_info()?)?.checked_sub(received(self.opened_info()?)?)
     }
 }
 

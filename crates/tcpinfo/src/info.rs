@@ -46,8 +46,12 @@ impl TcpInfo {
     #[inline]
     pub fn read(sock: &(impl AsSock + ?Sized)) -> Result<Self, Error> {
         let sock = sock.as_sock();
-        let native = sys::tcp_info(sock)?;
-        Ok(Self::from_native(native, sys::congestion_name(sock).ok()))
+        let answer = sys::tcp_info(sock);
+        match &answer {
+            // Borrowed, because taking it out of the answer would move half a kilobyte.
+            Ok(native) => Ok(Self::from_native(*native, sys::congestion_name(sock).ok())),
+            Err(_) => answer.map(|native| Self::from_native(native, None)),
+        }
     }
 
     /// The portable view of a structure, with the congestion control name if it is known.

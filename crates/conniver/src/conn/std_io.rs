@@ -14,21 +14,19 @@ use crate::{
 impl<S: Read> Read for Conn<S> {
     #[inline]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let wanted = buf.len();
+        let room = buf.len();
         let (stream, block) = self.parts();
         let result = stream.read(buf);
-        note_end_of_stream(block, wanted, &result);
-        block.count(Side::Rx, &result);
+        block.received(room, &result);
         result
     }
 
     #[inline]
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let wanted = room(bufs);
+        let room = room_in(bufs);
         let (stream, block) = self.parts();
         let result = stream.read_vectored(bufs);
-        note_end_of_stream(block, wanted, &result);
-        block.count(Side::Rx, &result);
+        block.received(room, &result);
         result
     }
 }
@@ -38,7 +36,7 @@ impl<S: Write> Write for Conn<S> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let (stream, block) = self.parts();
         let result = stream.write(buf);
-        block.count(Side::Tx, &result);
+        block.sent(&result);
         result
     }
 
@@ -46,7 +44,7 @@ impl<S: Write> Write for Conn<S> {
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let (stream, block) = self.parts();
         let result = stream.write_vectored(bufs);
-        block.count(Side::Tx, &result);
+        block.sent(&result);
         result
     }
 
@@ -64,19 +62,17 @@ where
 {
     #[inline]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let wanted = buf.len();
+        let room = buf.len();
         let result = self.get_ref().read(buf);
-        note_end_of_stream(self.block(), wanted, &result);
-        self.block().count_shared(Side::Rx, &result);
+        self.block().received_shared(room, &result);
         result
     }
 
     #[inline]
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let wanted = room(bufs);
+        let room = room_in(bufs);
         let result = self.get_ref().read_vectored(bufs);
-        note_end_of_stream(self.block(), wanted, &result);
-        self.block().count_shared(Side::Rx, &result);
+        self.block().received_shared(room, &result);
         result
     }
 }
@@ -88,14 +84,14 @@ where
     #[inline]
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let result = self.get_ref().write(buf);
-        self.block().count_shared(Side::Tx, &result);
+        self.block().sent_shared(&result);
         result
     }
 
     #[inline]
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let result = self.get_ref().write_vectored(bufs);
-        self.block().count_shared(Side::Tx, &result);
+        self.block().sent_shared(&result);
         result
     }
 
@@ -141,18 +137,23 @@ impl Conn<TcpStream> {
         result
     }
 
-    /// As [`TcpStream::shutdown`]; the moment that writing ended is recorded.
+    /// As [`TcpStream::shutdown`]; when writing ends, the moment is recorded and the kernel asked
+    /// before.
     ///
     /// # Errors
     ///
     /// Those of the bare stream.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        let result = self.get_ref().shutdown(how);
-        match &result {
-            Ok(()) if how != Shutdown::Read => self.block().tx.end(),
-            Ok(()) => {}
-            Err(error) => self.block().note_error(Side::Tx, error),
+        if how == Shutdown::Read {
+            let result = self.get_ref().shutdown(how);
+            if let Err(error) = &result {
+                self.block().note_error(Side::Rx, error);
+            }
+            return result;
         }
+        self.sample_before_shutdown();
+        let result = self.get_ref().shutdown(how);
+        self.block().shut_down(&result);
         result
     }
 
@@ -247,20 +248,12 @@ impl Conn<TcpStream> {
     }
 }
 
-/// A read that had room and got nothing has met the end of the stream.
-#[inline]
-fn note_end_of_stream(block: &Block, wanted: usize, result: &io::Result<usize>) {
-    if wanted > 0 && matches!(result, Ok(0)) {
-        block.rx.end();
-    }
-}
-
 fn note_flush(block: &Block, result: &io::Result<()>) {
     if let Err(error) = result {
         block.note_error(Side::Tx, error);
     }
 }
 
-fn room(bufs: &[IoSliceMut<'_>]) -> usize {
+fn room_in(bufs: &[IoSliceMut<'_>]) -> usize {
     bufs.iter().map(|buf| buf.len()).sum()
 }

@@ -56,7 +56,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Conn<S> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let (stream, block) = self.get_mut().parts();
+        let this = self.get_mut();
+        this.sample_before_shutdown();
+        let (stream, block) = this.parts();
         poll_shutdown(block, stream, cx)
     }
 }
@@ -70,14 +72,16 @@ pub(super) fn poll_read(
     buf: &mut ReadBuf<'_>,
 ) -> Poll<io::Result<()>> {
     let before = buf.filled().len();
-    let had_room = buf.remaining() > 0;
+    let room = buf.remaining();
     let poll = Pin::new(stream).poll_read(cx, buf);
     let moved = buf.filled().len().saturating_sub(before);
-    block.count(Side::Rx, &Ok(moved));
     match &poll {
-        Poll::Ready(Ok(())) if moved == 0 && had_room => block.rx.end(),
-        Poll::Ready(Err(error)) => block.note_error(Side::Rx, error),
-        _ => {}
+        Poll::Ready(Err(error)) => {
+            block.received(0, &Ok(moved));
+            block.note_error(Side::Rx, error);
+        }
+        Poll::Ready(Ok(())) => block.received(room, &Ok(moved)),
+        Poll::Pending => block.received(0, &Ok(moved)),
     }
     poll
 }
@@ -90,7 +94,7 @@ pub(super) fn poll_write(
     buf: &[u8],
 ) -> Poll<io::Result<usize>> {
     let result = ready!(Pin::new(stream).poll_write(cx, buf));
-    block.count(Side::Tx, &result);
+    block.sent(&result);
     Poll::Ready(result)
 }
 
@@ -102,7 +106,7 @@ pub(super) fn poll_write_vectored(
     bufs: &[IoSlice<'_>],
 ) -> Poll<io::Result<usize>> {
     let result = ready!(Pin::new(stream).poll_write_vectored(cx, bufs));
-    block.count(Side::Tx, &result);
+    block.sent(&result);
     Poll::Ready(result)
 }
 
@@ -124,9 +128,6 @@ pub(super) fn poll_shutdown(
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<()>> {
     let result = ready!(Pin::new(stream).poll_shutdown(cx));
-    match &result {
-        Ok(()) => block.tx.end(),
-        Err(error) => block.note_error(Side::Tx, error),
-    }
+    block.shut_down(&result);
     Poll::Ready(result)
 }

@@ -5,22 +5,18 @@ use std::{
     fmt,
     io::{self, IoSlice},
     mem,
-    net::SocketAddr,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, tcp},
 };
 
-use super::{Probe, WHOLE, end, tokio_io};
-use crate::{
-    Conn, Handle, Options, Snapshot,
-    block::{Block, Side},
-};
+use super::{Probe, WHOLE, end, sample_before_shutdown, tokio_io};
+use crate::{Conn, Handle, Options, Snapshot, block::Block};
 
 impl Conn<TcpStream> {
     /// Splits the connection into a half that reads and one that writes, for the same task.
@@ -54,15 +50,15 @@ impl Conn<TcpStream> {
 /// The reading half that [`Conn::split`] lends.
 #[derive(Debug)]
 pub struct ReadHalf<'a> {
-    half: tcp::ReadHalf<'a>,
-    block: &'a Block,
+    pub(super) half: tcp::ReadHalf<'a>,
+    pub(super) block: &'a Block,
 }
 
 /// The writing half that [`Conn::split`] lends.
 #[derive(Debug)]
 pub struct WriteHalf<'a> {
-    half: tcp::WriteHalf<'a>,
-    block: &'a Block,
+    pub(super) half: tcp::WriteHalf<'a>,
+    pub(super) block: &'a Block,
 }
 
 impl AsyncRead for ReadHalf<'_> {
@@ -227,96 +223,23 @@ impl OwnedReadHalf {
             }
         }
     }
-
-    /// As [`tcp::OwnedReadHalf::try_read`].
-    ///
-    /// # Errors
-    ///
-    /// Those of the bare half.
-    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let wanted = buf.len();
-        let result = self.half().try_read(buf);
-        if wanted > 0 && matches!(result, Ok(0)) {
-            self.whole.block().rx.end();
-        }
-        self.whole.block().count_shared(Side::Rx, &result);
-        result
-    }
-
-    /// As [`tcp::OwnedReadHalf::peek`]. Peeked bytes are not counted.
-    ///
-    /// # Errors
-    ///
-    /// Those of the bare half.
-    pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.parts().0.peek(buf).await
-    }
-
-    /// As [`tcp::OwnedReadHalf::ready`].
-    ///
-    /// # Errors
-    ///
-    /// Those of the bare half.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        self.half().ready(interest).await
-    }
-
-    /// As [`tcp::OwnedReadHalf::readable`].
-    ///
-    /// # Errors
-    ///
-    /// Those of the bare half.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.half().readable().await
-    }
 }
 
 impl OwnedWriteHalf {
+    /// Puts the connection together again, as [`OwnedReadHalf::reunite`].
+    ///
+    /// # Errors
+    ///
+    /// Gives the halves back if they belong to different connections.
+    pub fn reunite(self, read: OwnedReadHalf) -> Result<Conn<TcpStream>, ReuniteError> {
+        read.reunite(self)
+    }
+
     /// Drops the half without sending the end of the stream.
     pub fn forget(mut self) {
         if let Some(half) = self.half.take() {
             self.whole.let_go(half, tcp::OwnedWriteHalf::forget);
         }
-    }
-
-    /// As [`tcp::OwnedWriteHalf::try_write`].
-    ///
-    /// # Errors
-    ///
-    /// Those of the bare half.
-    pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        let result = self.half().try_write(buf);
-        self.whole.block().count_shared(Side::Tx, &result);
-        result
-    }
-
-    /// As [`tcp::OwnedWriteHalf::try_write_vectored`].
-    ///
-    /// # Errors
-    ///
-    /// Those of the bare half.
-    pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let result = self.half().try_write_vectored(bufs);
-        self.whole.block().count_shared(Side::Tx, &result);
-        result
-    }
-
-    /// As [`tcp::OwnedWriteHalf::ready`].
-    ///
-    /// # Errors
-    ///
-    /// Those of the bare half.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        self.half().ready(interest).await
-    }
-
-    /// As [`tcp::OwnedWriteHalf::writable`].
-    ///
-    /// # Errors
-    ///
-    /// Those of the bare half.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.half().writable().await
     }
 }
 
@@ -331,6 +254,7 @@ impl Drop for OwnedReadHalf {
 impl Drop for OwnedWriteHalf {
     fn drop(&mut self) {
         if let Some(half) = self.half.take() {
+            sample_before_shutdown(self.whole.block(), self.whole.probe, half.as_ref());
             self.whole.block().tx.end();
             self.whole.let_go(half, drop);
         }
@@ -380,7 +304,9 @@ impl AsyncWrite for OwnedWriteHalf {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let (half, block) = self.get_mut().parts();
+        let this = self.get_mut();
+        sample_before_shutdown(this.block(), this.whole.probe, this.as_ref());
+        let (half, block) = this.parts();
         tokio_io::poll_shutdown(block, half, cx)
     }
 }
@@ -408,14 +334,15 @@ macro_rules! looks_at_the_whole {
                 self.whole.handle.snapshot()
             }
 
-            /// Address of our end.
-            pub fn local_addr(&self) -> Option<SocketAddr> {
-                self.whole.handle.local_addr()
+            pub(super) fn block(&self) -> &Block {
+                self.whole.block()
             }
+        }
 
-            /// Address of the other end.
-            pub fn peer_addr(&self) -> Option<SocketAddr> {
-                self.whole.handle.remote_addr()
+        /// Lends the whole stream, to ask its socket. Bytes moved through it are not counted.
+        impl AsRef<TcpStream> for $half {
+            fn as_ref(&self) -> &TcpStream {
+                self.half().as_ref()
             }
         }
 

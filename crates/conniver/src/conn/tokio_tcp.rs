@@ -1,4 +1,8 @@
-//! What tokio's TCP stream offers besides the traits.
+//! What tokio's TCP stream and its halves offer besides the traits.
+//!
+//! The same methods serve the connection and its halves; each of these has `tcp`, the bare stream,
+//! and `block`, where it is counted. Those that move bytes count them as shared, because they take
+//! `&self`.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
@@ -6,60 +10,167 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::BufMut;
 use tokio::{
     io::{Interest, ReadBuf, Ready},
     net::TcpStream,
 };
 
-use crate::{Conn, block::Side};
+use super::tokio_split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
+use crate::{Conn, Report, block::Block, block::Side};
 
-/// Methods of tokio's stream. Those that move bytes count them; [`try_io`](Self::try_io) cannot
-/// know what its closure moves, and says so.
+macro_rules! addresses_and_readiness {
+    () => {
+        /// As [`TcpStream::local_addr`]; the report keeps it after the close.
+        ///
+        /// # Errors
+        ///
+        /// Those of the bare stream.
+        pub fn local_addr(&self) -> io::Result<SocketAddr> {
+            self.tcp().local_addr()
+        }
+
+        /// As [`TcpStream::peer_addr`]; the report keeps it after the close.
+        ///
+        /// # Errors
+        ///
+        /// Those of the bare stream.
+        pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+            self.tcp().peer_addr()
+        }
+
+        /// As [`TcpStream::ready`].
+        ///
+        /// # Errors
+        ///
+        /// Those of the bare stream.
+        pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+            self.tcp().ready(interest).await
+        }
+    };
+}
+
+macro_rules! reading {
+    () => {
+        /// As [`TcpStream::readable`].
+        ///
+        /// # Errors
+        ///
+        /// Those of the bare stream.
+        pub async fn readable(&self) -> io::Result<()> {
+            self.tcp().readable().await
+        }
+
+        /// As [`TcpStream::try_read`].
+        ///
+        /// # Errors
+        ///
+        /// Those of the bare stream.
+        pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+            let room = buf.len();
+            let result = self.tcp().try_read(buf);
+            self.block().received_shared(room, &result);
+            result
+        }
+
+        /// As [`TcpStream::try_read_vectored`].
+        ///
+        /// # Errors
+        ///
+        /// Those of the bare stream.
+        pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+            let room = bufs.iter().map(|buf| buf.len()).sum();
+            let result = self.tcp().try_read_vectored(bufs);
+            self.block().received_shared(room, &result);
+            result
+        }
+
+        /// As [`TcpStream::try_read_buf`].
+        ///
+        /// # Errors
+        ///
+        /// Those of the bare stream.
+        pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
+            let room = buf.remaining_mut();
+            let result = self.tcp().try_read_buf(buf);
+            self.block().received_shared(room, &result);
+            result
+        }
+
+        /// As [`TcpStream::peek`]. Peeked bytes are not counted; they will be when they are read.
+        ///
+        /// # Errors
+        ///
+        /// Those of the bare stream.
+        pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+            let result = self.tcp().peek(buf).await;
+            if let Err(error) = &result {
+                self.block().note_error(Side::Rx, error);
+            }
+            result
+        }
+
+        /// As [`TcpStream::poll_peek`]. Peeked bytes are not counted; they will be when they are
+        /// read.
+        ///
+        /// # Errors
+        ///
+        /// Those of the bare stream.
+        pub fn poll_peek(
+            &self,
+            cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<usize>> {
+            let poll = self.tcp().poll_peek(cx, buf);
+            if let Poll::Ready(Err(error)) = &poll {
+                self.block().note_error(Side::Rx, error);
+            }
+            poll
+        }
+    };
+}
+
+macro_rules! writing {
+    () => {
+        /// As [`TcpStream::writable`].
+        ///
+        /// # Errors
+        ///
+        /// Those of the bare stream.
+        pub async fn writable(&self) -> io::Result<()> {
+            self.tcp().writable().await
+        }
+
+        /// As [`TcpStream::try_write`].
+        ///
+        /// # Errors
+        ///
+        /// Those of the bare stream.
+        pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+            let result = self.tcp().try_write(buf);
+            self.block().sent_shared(&result);
+            result
+        }
+
+        /// As [`TcpStream::try_write_vectored`].
+        ///
+        /// # Errors
+        ///
+        /// Those of the bare stream.
+        pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+            let result = self.tcp().try_write_vectored(bufs);
+            self.block().sent_shared(&result);
+            result
+        }
+    };
+}
+
+/// Methods of tokio's stream. Those that move bytes count them, except the bytes that the closure of
+/// [`try_io`](Self::try_io) or [`async_io`](Self::async_io) moves.
 impl Conn<TcpStream> {
-    /// As [`TcpStream::local_addr`]; the report keeps it after the close.
-    ///
-    /// # Errors
-    ///
-    /// Those of the bare stream.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.get_ref().local_addr()
-    }
-
-    /// As [`TcpStream::peer_addr`]; the report keeps it after the close.
-    ///
-    /// # Errors
-    ///
-    /// Those of the bare stream.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.get_ref().peer_addr()
-    }
-
-    /// As [`TcpStream::ready`].
-    ///
-    /// # Errors
-    ///
-    /// Those of the bare stream.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        self.get_ref().ready(interest).await
-    }
-
-    /// As [`TcpStream::readable`].
-    ///
-    /// # Errors
-    ///
-    /// Those of the bare stream.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.get_ref().readable().await
-    }
-
-    /// As [`TcpStream::writable`].
-    ///
-    /// # Errors
-    ///
-    /// Those of the bare stream.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.get_ref().writable().await
-    }
+    addresses_and_readiness!();
+    reading!();
+    writing!();
 
     /// As [`TcpStream::poll_read_ready`].
     ///
@@ -67,7 +178,7 @@ impl Conn<TcpStream> {
     ///
     /// Those of the bare stream.
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_ref().poll_read_ready(cx)
+        self.tcp().poll_read_ready(cx)
     }
 
     /// As [`TcpStream::poll_write_ready`].
@@ -76,49 +187,7 @@ impl Conn<TcpStream> {
     ///
     /// Those of the bare stream.
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_ref().poll_write_ready(cx)
-    }
-
-    /// As [`TcpStream::try_read`].
-    ///
-    /// # Errors
-    ///
-    /// Those of the bare stream.
-    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let wanted = buf.len();
-        self.count_try_read(wanted, self.get_ref().try_read(buf))
-    }
-
-    /// As [`TcpStream::try_read_vectored`].
-    ///
-    /// # Errors
-    ///
-    /// Those of the bare stream.
-    pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let wanted = bufs.iter().map(|buf| buf.len()).sum();
-        self.count_try_read(wanted, self.get_ref().try_read_vectored(bufs))
-    }
-
-    /// As [`TcpStream::try_write`].
-    ///
-    /// # Errors
-    ///
-    /// Those of the bare stream.
-    pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        let result = self.get_ref().try_write(buf);
-        self.block().count_shared(Side::Tx, &result);
-        result
-    }
-
-    /// As [`TcpStream::try_write_vectored`].
-    ///
-    /// # Errors
-    ///
-    /// Those of the bare stream.
-    pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let result = self.get_ref().try_write_vectored(bufs);
-        self.block().count_shared(Side::Tx, &result);
-        result
+        self.tcp().poll_write_ready(cx)
     }
 
     /// As [`TcpStream::try_io`]. Bytes that the closure moves are not counted.
@@ -131,7 +200,7 @@ impl Conn<TcpStream> {
         interest: Interest,
         io: impl FnOnce() -> io::Result<R>,
     ) -> io::Result<R> {
-        self.get_ref().try_io(interest, io)
+        self.tcp().try_io(interest, io)
     }
 
     /// As [`TcpStream::async_io`]. Bytes that the closure moves are not counted.
@@ -144,37 +213,17 @@ impl Conn<TcpStream> {
         interest: Interest,
         io: impl FnMut() -> io::Result<R>,
     ) -> io::Result<R> {
-        self.get_ref().async_io(interest, io).await
+        self.tcp().async_io(interest, io).await
     }
 
-    /// As [`TcpStream::peek`]. Peeked bytes are not counted; they will be when they are read.
+    /// As [`TcpStream::into_std`], with the report that the observers then do not get.
     ///
     /// # Errors
     ///
-    /// Those of the bare stream.
-    pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let result = self.get_ref().peek(buf).await;
-        if let Err(error) = &result {
-            self.block().note_error(Side::Rx, error);
-        }
-        result
-    }
-
-    /// As [`TcpStream::poll_peek`]. Peeked bytes are not counted; they will be when they are read.
-    ///
-    /// # Errors
-    ///
-    /// Those of the bare stream.
-    pub fn poll_peek(
-        &self,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<usize>> {
-        let poll = self.get_ref().poll_peek(cx, buf);
-        if let Poll::Ready(Err(error)) = &poll {
-            self.block().note_error(Side::Rx, error);
-        }
-        poll
+    /// Those of the bare stream, which is closed then.
+    pub fn into_std(self) -> io::Result<(std::net::TcpStream, Report)> {
+        let (stream, report) = self.into_inner();
+        Ok((stream.into_std()?, report))
     }
 
     /// As [`TcpStream::take_error`].
@@ -183,7 +232,7 @@ impl Conn<TcpStream> {
     ///
     /// Those of the bare stream.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.get_ref().take_error()
+        self.tcp().take_error()
     }
 
     /// As [`TcpStream::set_nodelay`].
@@ -192,7 +241,7 @@ impl Conn<TcpStream> {
     ///
     /// Those of the bare stream.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.get_ref().set_nodelay(nodelay)
+        self.tcp().set_nodelay(nodelay)
     }
 
     /// As [`TcpStream::nodelay`].
@@ -201,7 +250,27 @@ impl Conn<TcpStream> {
     ///
     /// Those of the bare stream.
     pub fn nodelay(&self) -> io::Result<bool> {
-        self.get_ref().nodelay()
+        self.tcp().nodelay()
+    }
+
+    /// As [`TcpStream::set_quickack`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the bare stream.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub fn set_quickack(&self, quickack: bool) -> io::Result<()> {
+        self.tcp().set_quickack(quickack)
+    }
+
+    /// As [`TcpStream::quickack`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the bare stream.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub fn quickack(&self) -> io::Result<bool> {
+        self.tcp().quickack()
     }
 
     /// As [`TcpStream::set_zero_linger`]: the close will be a reset.
@@ -210,7 +279,7 @@ impl Conn<TcpStream> {
     ///
     /// Those of the bare stream.
     pub fn set_zero_linger(&self) -> io::Result<()> {
-        self.get_ref().set_zero_linger()
+        self.tcp().set_zero_linger()
     }
 
     /// As [`TcpStream::set_ttl`].
@@ -219,7 +288,7 @@ impl Conn<TcpStream> {
     ///
     /// Those of the bare stream.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.get_ref().set_ttl(ttl)
+        self.tcp().set_ttl(ttl)
     }
 
     /// As [`TcpStream::ttl`].
@@ -228,14 +297,54 @@ impl Conn<TcpStream> {
     ///
     /// Those of the bare stream.
     pub fn ttl(&self) -> io::Result<u32> {
-        self.get_ref().ttl()
+        self.tcp().ttl()
     }
 
-    fn count_try_read(&self, wanted: usize, result: io::Result<usize>) -> io::Result<usize> {
-        if wanted > 0 && matches!(result, Ok(0)) {
-            self.block().rx.end();
-        }
-        self.block().count_shared(Side::Rx, &result);
-        result
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref()
+    }
+}
+
+impl ReadHalf<'_> {
+    addresses_and_readiness!();
+    reading!();
+
+    fn tcp(&self) -> &TcpStream {
+        self.half.as_ref()
+    }
+
+    fn block(&self) -> &Block {
+        self.block
+    }
+}
+
+impl WriteHalf<'_> {
+    addresses_and_readiness!();
+    writing!();
+
+    fn tcp(&self) -> &TcpStream {
+        self.half.as_ref()
+    }
+
+    fn block(&self) -> &Block {
+        self.block
+    }
+}
+
+impl OwnedReadHalf {
+    addresses_and_readiness!();
+    reading!();
+
+    fn tcp(&self) -> &TcpStream {
+        self.as_ref()
+    }
+}
+
+impl OwnedWriteHalf {
+    addresses_and_readiness!();
+    writing!();
+
+    fn tcp(&self) -> &TcpStream {
+        self.as_ref()
     }
 }
