@@ -155,11 +155,18 @@ impl Block {
 
     /// Notes that our side was shut down for writing, or why not.
     pub(crate) fn shut_down(&self, result: &io::Result<()>) {
-        match result {
-            Ok(()) => self.tx.end(),
-            // The peer was faster: nothing is wrong with this connection that was not before.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
-            Err(error) => self.note_error(Side::Tx, error),
+        self.note_shutdown_error(Side::Tx, result);
+        if result.is_ok() {
+            self.tx.end();
+        }
+    }
+
+    /// That the peer was faster says nothing about the connection which was not known before.
+    pub(crate) fn note_shutdown_error(&self, side: Side, result: &io::Result<()>) {
+        if let Err(error) = result {
+            if error.kind() != io::ErrorKind::NotConnected {
+                self.note_error(side, error);
+            }
         }
     }
 

@@ -146,9 +146,7 @@ impl Conn<TcpStream> {
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         if how == Shutdown::Read {
             let result = self.get_ref().shutdown(how);
-            if let Err(error) = &result {
-                self.block().note_error(Side::Rx, error);
-            }
+            self.block().note_shutdown_error(Side::Rx, &result);
             return result;
         }
         self.sample_before_shutdown();

@@ -13,53 +13,75 @@ use crate::{
     block::{Block, Side},
 };
 
+/// The methods of `AsyncRead` for a type whose `parts` are a stream and the block it is counted in.
+macro_rules! counted_read {
+    () => {
+        #[inline]
+        fn poll_read(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let (stream, block) = self.get_mut().parts();
+            $crate::conn::tokio_io::poll_read(block, stream, cx, buf)
+        }
+    };
+}
+
+/// The methods of `AsyncWrite` for such a type, which can also ask the kernel before a shutdown.
+macro_rules! counted_write {
+    () => {
+        #[inline]
+        fn poll_write(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            let (stream, block) = self.get_mut().parts();
+            $crate::conn::tokio_io::poll_write(block, stream, cx, buf)
+        }
+
+        #[inline]
+        fn poll_write_vectored(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bufs: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            let (stream, block) = self.get_mut().parts();
+            $crate::conn::tokio_io::poll_write_vectored(block, stream, cx, bufs)
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            self.bare().is_write_vectored()
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            let (stream, block) = self.get_mut().parts();
+            $crate::conn::tokio_io::poll_flush(block, stream, cx)
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            let this = self.get_mut();
+            this.sample_before_shutdown();
+            let (stream, block) = this.parts();
+            $crate::conn::tokio_io::poll_shutdown(block, stream, cx)
+        }
+    };
+}
+
+pub(super) use {counted_read, counted_write};
+
 impl<S: AsyncRead + Unpin> AsyncRead for Conn<S> {
-    #[inline]
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let (stream, block) = self.get_mut().parts();
-        poll_read(block, stream, cx, buf)
-    }
+    counted_read!();
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Conn<S> {
-    #[inline]
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let (stream, block) = self.get_mut().parts();
-        poll_write(block, stream, cx, buf)
-    }
+    counted_write!();
+}
 
-    #[inline]
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let (stream, block) = self.get_mut().parts();
-        poll_write_vectored(block, stream, cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let (stream, block) = self.get_mut().parts();
-        poll_flush(block, stream, cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        this.sample_before_shutdown();
-        let (stream, block) = this.parts();
-        poll_shutdown(block, stream, cx)
+impl<S> Conn<S> {
+    fn bare(&self) -> &S {
+        self.get_ref()
     }
 }
 

@@ -15,7 +15,10 @@ use tokio::{
     net::{TcpStream, tcp},
 };
 
-use super::{Probe, WHOLE, end, sample_before_shutdown, tokio_io};
+use super::{
+    Probe, WHOLE, end, sample_before_shutdown,
+    tokio_io::{counted_read, counted_write},
+};
 use crate::{Conn, Handle, Options, Snapshot, block::Block};
 
 impl Conn<TcpStream> {
@@ -23,9 +26,10 @@ impl Conn<TcpStream> {
     ///
     /// The counterpart of [`TcpStream::split`].
     pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+        let probe = self.probe;
         let (stream, block) = self.parts();
         let (read, write) = stream.split();
-        (ReadHalf { half: read, block }, WriteHalf { half: write, block })
+        (ReadHalf { half: read, block }, WriteHalf { half: write, block, probe })
     }
 
     /// Splits the connection into halves that different tasks can own.
@@ -59,54 +63,35 @@ pub struct ReadHalf<'a> {
 pub struct WriteHalf<'a> {
     pub(super) half: tcp::WriteHalf<'a>,
     pub(super) block: &'a Block,
+    probe: Option<Probe<TcpStream>>,
+}
+
+impl<'a> ReadHalf<'a> {
+    fn parts(&mut self) -> (&mut tcp::ReadHalf<'a>, &Block) {
+        (&mut self.half, self.block)
+    }
+}
+
+impl<'a> WriteHalf<'a> {
+    fn parts(&mut self) -> (&mut tcp::WriteHalf<'a>, &Block) {
+        (&mut self.half, self.block)
+    }
+
+    fn bare(&self) -> &tcp::WriteHalf<'a> {
+        &self.half
+    }
+
+    fn sample_before_shutdown(&self) {
+        sample_before_shutdown(self.block, self.probe, self.half.as_ref());
+    }
 }
 
 impl AsyncRead for ReadHalf<'_> {
-    #[inline]
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        tokio_io::poll_read(this.block, &mut this.half, cx, buf)
-    }
+    counted_read!();
 }
 
 impl AsyncWrite for WriteHalf<'_> {
-    #[inline]
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        tokio_io::poll_write(this.block, &mut this.half, cx, buf)
-    }
-
-    #[inline]
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        tokio_io::poll_write_vectored(this.block, &mut this.half, cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.half.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        tokio_io::poll_flush(this.block, &mut this.half, cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        tokio_io::poll_shutdown(this.block, &mut this.half, cx)
-    }
+    counted_write!();
 }
 
 /// What both owned halves have in common.
@@ -254,7 +239,7 @@ impl Drop for OwnedReadHalf {
 impl Drop for OwnedWriteHalf {
     fn drop(&mut self) {
         if let Some(half) = self.half.take() {
-            sample_before_shutdown(self.whole.block(), self.whole.probe, half.as_ref());
+            sample_before_shutdown(self.block(), self.whole.probe, half.as_ref());
             self.whole.block().tx.end();
             self.whole.let_go(half, drop);
         }
@@ -262,59 +247,23 @@ impl Drop for OwnedWriteHalf {
 }
 
 impl AsyncRead for OwnedReadHalf {
-    #[inline]
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let (half, block) = self.get_mut().parts();
-        tokio_io::poll_read(block, half, cx, buf)
-    }
+    counted_read!();
 }
 
 impl AsyncWrite for OwnedWriteHalf {
-    #[inline]
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let (half, block) = self.get_mut().parts();
-        tokio_io::poll_write(block, half, cx, buf)
-    }
+    counted_write!();
+}
 
-    #[inline]
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let (half, block) = self.get_mut().parts();
-        tokio_io::poll_write_vectored(block, half, cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.half().is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let (half, block) = self.get_mut().parts();
-        tokio_io::poll_flush(block, half, cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        sample_before_shutdown(this.block(), this.whole.probe, this.as_ref());
-        let (half, block) = this.parts();
-        tokio_io::poll_shutdown(block, half, cx)
+impl OwnedWriteHalf {
+    fn sample_before_shutdown(&self) {
+        sample_before_shutdown(self.block(), self.whole.probe, self.as_ref());
     }
 }
 
 macro_rules! looks_at_the_whole {
     ($($half:ident),*) => {$(
         impl $half {
-            fn half(&self) -> &tcp::$half {
+            fn bare(&self) -> &tcp::$half {
                 self.half.as_ref().expect(WHOLE)
             }
 
@@ -342,7 +291,7 @@ macro_rules! looks_at_the_whole {
         /// Lends the whole stream, to ask its socket. Bytes moved through it are not counted.
         impl AsRef<TcpStream> for $half {
             fn as_ref(&self) -> &TcpStream {
-                self.half().as_ref()
+                self.bare().as_ref()
             }
         }
 
