@@ -4,6 +4,8 @@ use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
     io::{self, IoSlice, Read, Write},
+    sync::Barrier,
+    thread,
 };
 
 use conniver::{Options, Report};
@@ -88,18 +90,23 @@ fn a_whole_life_without_facts_takes_at_most_two_allocations() {
     assert_eq!(options.observer_panics(), 0);
 }
 
-#[cfg(target_os = "linux")]
 #[test]
-fn nothing_is_left_behind_neither_threads_nor_descriptors() {
-    // Other tests of this file open no descriptors and the harness keeps its threads.
-    let entries = |directory: &str| std::fs::read_dir(directory).unwrap().count();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let before = entries("/proc/self/fd");
-    for _ in 0..10 {
-        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let conn = Options::new().wrap(stream);
-        let _ = (conn.snapshot(), conn.handle());
-        listener.accept().unwrap();
-    }
-    assert_eq!(entries("/proc/self/fd"), before);
+fn threads_that_share_a_connection_allocate_nothing_after_their_first_operation() {
+    let conn = Options::new().wrap_opaque(Null);
+    let begun = Barrier::new(2);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut buf = [0; 64];
+                let mut both = || {
+                    (&conn).write_all(&buf).unwrap();
+                    (&conn).read_exact(&mut buf).unwrap();
+                };
+                both();
+                begun.wait();
+                assert_eq!(allocations(|| (0..100).for_each(|_| both())), 0);
+            });
+        }
+    });
+    assert_eq!(conn.snapshot().tx_ops, 202);
 }

@@ -4,10 +4,11 @@ use std::{
     io::{self, IoSlice, IoSliceMut, Read, Write},
     net::{TcpListener, TcpStream},
     sync::{
-        Arc,
+        Arc, Barrier,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 use conniver::Options;
@@ -190,10 +191,12 @@ fn many_threads_in_the_same_direction_lose_no_byte() {
     let conn = Options::new().wrap_opaque(Null);
     for _ in 0..2 {
         // The second time around, the thread that owned the direction is gone.
+        let start = Barrier::new(4);
         thread::scope(|scope| {
             for size in 1..=4 {
-                let conn = &conn;
+                let (conn, start) = (&conn, &start);
                 scope.spawn(move || {
+                    start.wait();
                     for _ in 0..ROUNDS {
                         (&mut &*conn).write_all(&[0; 8][..size]).unwrap();
                         (&mut &*conn).read_exact(&mut [0; 8][..size]).unwrap();
@@ -207,6 +210,50 @@ fn many_threads_in_the_same_direction_lose_no_byte() {
     assert_eq!((report.tx_bytes, report.rx_bytes), (10 * rounds, 10 * rounds));
     assert_eq!((report.tx_ops, report.rx_ops), (4 * rounds, 4 * rounds));
     assert!(report.last_tx_at >= report.first_tx_at);
+}
+
+/// The first moment is exact and the last one to the tick, which may lie before it.
+#[test]
+fn the_last_byte_is_never_before_the_first() {
+    for _ in 0..1000 {
+        let mut conn = Options::new().wrap_opaque(Null);
+        let before = conn.snapshot().taken_at;
+        for _ in 0..3 {
+            conn.write_all(&[0; 1]).unwrap();
+            (&conn).read_exact(&mut [0; 1]).unwrap();
+            let now = conn.snapshot();
+            assert!(before <= now.first_tx_at.unwrap() && before <= now.first_rx_at.unwrap());
+            assert!(now.first_tx_at <= now.last_tx_at && now.first_rx_at <= now.last_rx_at);
+            assert!(now.last_tx_at.unwrap() <= now.taken_at);
+        }
+    }
+}
+
+#[test]
+fn the_last_byte_may_be_that_of_any_thread() {
+    let conn = Options::new().wrap_opaque(Null);
+    (&conn).write_all(&[0; 1]).unwrap();
+    let of_first_thread = conn.snapshot().last_tx_at;
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let give_up = Instant::now() + Duration::from_secs(10);
+            while conn.snapshot().last_tx_at == of_first_thread && Instant::now() < give_up {
+                (&conn).write_all(&[0; 1]).unwrap();
+            }
+        });
+    });
+    assert!(conn.snapshot().last_tx_at > of_first_thread);
+}
+
+#[test]
+fn ages_go_on_as_the_monotonic_clock_does() {
+    let before = Instant::now();
+    let conn = Options::new().wrap_opaque(Null);
+    let after = Instant::now();
+    thread::sleep(Duration::from_millis(20));
+    let least = after.elapsed();
+    let age = conn.snapshot().age();
+    assert!(least <= age && age <= before.elapsed(), "{age:?}");
 }
 
 #[test]

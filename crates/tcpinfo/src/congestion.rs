@@ -83,6 +83,9 @@ pub struct Congestion {
 impl Congestion {
     /// Asks a socket for its congestion control: three system calls.
     ///
+    /// If another thread switches the algorithm meanwhile, they are made again; a switch there and
+    /// back between them cannot be seen.
+    ///
     /// # Errors
     ///
     /// See [`ErrorKind`](crate::ErrorKind).

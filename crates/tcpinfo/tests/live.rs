@@ -4,13 +4,13 @@
 
 use std::{
     fs::File,
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::{Shutdown, TcpListener, TcpStream, UdpSocket},
     os::{
-        fd::{AsFd, BorrowedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
         unix::net::UnixStream,
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tcpinfo::{
@@ -98,9 +98,7 @@ fn a_listener_and_a_fresh_socket_show_no_measurements() {
     assert_eq!((info.retransmitted_segs(), info.tx_bytes()), (None, None));
 
     // Refused, so it was never established: its stamps still count from boot.
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
-    let unconnected = socket_that_was_refused(port);
+    let unconnected = socket_that_was_refused();
     let info = TcpInfo::read(&unconnected).unwrap();
     assert_eq!(info.state(), Some(State::Close));
     for absent in
@@ -112,9 +110,10 @@ fn a_listener_and_a_fresh_socket_show_no_measurements() {
 }
 
 /// A socket whose connection attempt failed, which std does not hand out.
-fn socket_that_was_refused(port: u16) -> std::os::fd::OwnedFd {
-    use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-
+fn socket_that_was_refused() -> OwnedFd {
+    // The port of a connected socket: nobody listens there, and nobody else can take it.
+    let (holder, _peer) = pair("127.0.0.1:0");
+    let port = holder.local_addr().unwrap().port();
     // SAFETY: a plain system call that takes no pointers.
     let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) };
     assert!(fd >= 0);
@@ -129,21 +128,79 @@ fn socket_that_was_refused(port: u16) -> std::os::fd::OwnedFd {
     let len = libc::socklen_t::try_from(size_of_val(&address)).unwrap();
     // SAFETY: the address lives through the call and `len` is its size.
     let status = unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), len) };
-    assert_eq!(status, -1, "the port was taken again");
+    assert_eq!(status, -1);
+    assert_eq!(io::Error::last_os_error().kind(), io::ErrorKind::ConnectionRefused);
     socket
 }
 
 #[test]
 fn ages_are_in_milliseconds() {
     let (mut client, mut server) = pair("127.0.0.1:0");
+    let before_write = Instant::now();
     client.write_all(b"x").unwrap();
     server.read_exact(&mut [0; 1]).unwrap();
-    let start = std::time::Instant::now();
+    let after_write = Instant::now();
     std::thread::sleep(Duration::from_millis(60));
+    let least = after_write.elapsed();
     let age = TcpInfo::read(&client).unwrap().last_tx_age().unwrap();
-    // A tick is at most 10 ms; the age spans the sleep and not more than the time until now.
-    let (least, most) = (Duration::from_millis(40), start.elapsed() + Duration::from_millis(40));
-    assert!((least..=most).contains(&age), "{age:?} after {:?}", start.elapsed());
+    let most = before_write.elapsed();
+    // However long it all took, the age lies in between, but for a tick of at most 10 ms each end.
+    let ticks = Duration::from_millis(20);
+    assert!(least - ticks <= age && age <= most + ticks, "{least:?} to {most:?}: {age:?}");
+}
+
+/// What was written is unsent, unacknowledged or unread, and nowhere else.
+#[test]
+fn queues_hold_every_byte_once() {
+    let (client, server) = pair("127.0.0.1:0");
+    // The window that is already promised no longer fits: the kernel drops what comes in it, so
+    // that the sender's data stays unacknowledged.
+    shrink_receive_buffer(&server);
+    client.set_nonblocking(true).unwrap();
+    let mut written = 0;
+    let full = loop {
+        match (&client).write(&[0; 30_000]) {
+            Ok(bytes) => written += bytes,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+
+    let (near, far) = (Queues::read(&client).unwrap(), Queues::read(&server).unwrap());
+    assert!(near.unsent_bytes > 0 && near.unacked_bytes > 0 && far.unread_bytes > 0, "{near:?}");
+    assert_eq!((near.unread_bytes, far.unsent_bytes, far.unacked_bytes), (0, 0, 0));
+    let held = near.unsent_bytes + near.unacked_bytes + far.unread_bytes;
+    assert_eq!(held as usize, written, "{near:?} {far:?}");
+    let unsent = TcpInfo::read(&client).unwrap().unsent_bytes();
+    assert_eq!(unsent.unwrap_or(near.unsent_bytes.into()), near.unsent_bytes.into());
+}
+
+fn shrink_receive_buffer(stream: &TcpStream) {
+    let least: libc::c_int = 1;
+    let len = libc::socklen_t::try_from(size_of_val(&least)).unwrap();
+    // SAFETY: the number lives through the call and `len` is its size.
+    let status = unsafe {
+        libc::setsockopt(
+            stream.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_RCVBUF,
+            (&raw const least).cast(),
+            len,
+        )
+    };
+    assert_eq!(status, 0, "{}", io::Error::last_os_error());
+}
+
+/// One word of the structure cannot be read without it.
+#[test]
+fn a_live_structure_knows_the_major_version_of_its_kernel() {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let major = release.split('.').next().unwrap().parse().unwrap();
+    let (client, _server) = pair("127.0.0.1:0");
+    let info = linux(&client);
+    let captured = LinuxTcpInfo::from_bytes(info.as_bytes());
+    assert_eq!(info, captured.with_kernel_major(major));
+    assert_ne!(info, captured);
 }
 
 #[test]

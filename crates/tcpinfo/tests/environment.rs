@@ -1,7 +1,7 @@
-//! Every field that `ss` shows too, compared on the same live socket.
+//! Tests that need something of the machine, and are reported as ignored where it is missing.
 //!
-//! `ss` decodes what netlink sends, with code we did not write. Where it is not installed these
-//! tests are reported as ignored.
+//! Every field that `ss` shows too is compared on the same live socket: `ss` decodes what netlink
+//! sends, with code we did not write. What needs a certain kernel is in [`kernel`].
 
 use std::{
     collections::BTreeMap,
@@ -17,6 +17,9 @@ use tcpinfo::{
     fields::Value, native::Native, read_native,
 };
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod kernel;
+
 fn main() -> ExitCode {
     let has_ss = cfg!(target_os = "linux")
         && Command::new("ss").arg("-V").output().is_ok_and(|output| output.status.success());
@@ -27,10 +30,10 @@ fn main() -> ExitCode {
         ("the_cookie_equals_that_of_ss", socket_cookie),
         ("the_accept_queue_equals_that_of_ss", accept_queue),
     ];
-    let trials = tests
-        .map(|(name, test)| Trial::test(name, test).with_ignored_flag(!has_ss))
-        .into_iter()
-        .collect();
+    let trials = tests.map(|(name, test)| Trial::test(name, test).with_ignored_flag(!has_ss));
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let trials = trials.into_iter().chain(kernel::trials());
+    let trials = trials.into_iter().collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 

@@ -1,0 +1,180 @@
+//! What deserves attention: each kind from its own field, at its threshold and not below.
+
+use std::time::Duration;
+
+use tcpinfo::{
+    TcpInfo, Thresholds, Warning,
+    native::{
+        Native,
+        linux::{ByteOrder, LinuxTcpInfo},
+    },
+};
+
+/// An established connection on which nothing is wrong, with the given little-endian numbers.
+fn connection(numbers: &[(usize, u64)]) -> TcpInfo {
+    let mut bytes = [0; 280];
+    bytes[0] = 1;
+    for &(offset, number) in numbers {
+        let width = match offset {
+            0..8 => 1,
+            168..192 | 208 => 8,
+            240 => 2,
+            _ => 4,
+        };
+        bytes[offset..offset + width].copy_from_slice(&number.to_le_bytes()[..width]);
+    }
+    let native = LinuxTcpInfo::from_bytes_in(&bytes, ByteOrder::Little);
+    TcpInfo::from_native(Native::Linux(native), None)
+}
+
+#[test]
+fn a_connection_without_trouble_has_no_warnings() {
+    assert_eq!(connection(&[]).warnings(), []);
+}
+
+#[test]
+fn each_kind_appears_at_its_default_threshold_and_not_below() {
+    let ten_ms = Duration::from_millis(10);
+    let kinds: &[(usize, u64, Warning)] = &[
+        (100, 1, Warning::RetransmittedSegs(1)),
+        (240, 1, Warning::Timeouts(1)),
+        (4, 1, Warning::Backoff(1)),
+        (3, 2, Warning::UnansweredProbes(2)),
+        (216, 1, Warning::SpuriousRetransmits(1)),
+        (224, 1, Warning::OutOfOrderPackets(1)),
+        (176, 10_000, Warning::PeerWindowLimited(ten_ms)),
+        (184, 10_000, Warning::SendBufferLimited(ten_ms)),
+        (196, 1, Warning::CongestionMarkedSegs(1)),
+        (248, 1, Warning::CongestionMarkedSegs(1)),
+    ];
+    for &(offset, number, warning) in kinds {
+        assert_eq!(connection(&[(offset, number)]).warnings(), [warning]);
+        assert_eq!(connection(&[(offset, number - 1)]).warnings(), [], "below {warning}");
+    }
+}
+
+#[test]
+fn each_threshold_is_respected_for_its_own_kind() {
+    let numbers = [
+        (100, 20),
+        (208, 30_000),
+        (240, 21),
+        (4, 22),
+        (3, 23),
+        (216, 24),
+        (224, 25),
+        (176, 26_000),
+        (184, 27_000),
+        (196, 14),
+        (248, 14),
+    ];
+    let info = connection(&numbers);
+    let limits = |less: u64| {
+        let mut limits = Thresholds::default();
+        limits.retransmitted_segs = 21 - less;
+        limits.timeouts = 22 - less;
+        limits.backoff = 23 - less as u8;
+        limits.unanswered_probes = 24 - less as u8;
+        limits.spurious_retransmits = 25 - less;
+        limits.out_of_order_packets = 26 - less;
+        limits.limited_time = Duration::from_millis(28 - less);
+        limits.congestion_marked_segs = 29 - less;
+        limits
+    };
+    assert_eq!(info.warnings_above(&limits(0)), []);
+    let all = [
+        Warning::RetransmittedBytes(30_000),
+        Warning::RetransmittedSegs(20),
+        Warning::Timeouts(21),
+        Warning::Backoff(22),
+        Warning::UnansweredProbes(23),
+        Warning::SpuriousRetransmits(24),
+        Warning::OutOfOrderPackets(25),
+        Warning::SendBufferLimited(Duration::from_millis(27)),
+        Warning::CongestionMarkedSegs(28),
+    ];
+    assert_eq!(info.warnings_above(&limits(1)), all, "the peer's window by 26 ms of 27 only");
+
+    type Loosen = fn(&mut Thresholds);
+    let one_at_a_time: [Loosen; 8] = [
+        |limits| limits.retransmitted_segs -= 1,
+        |limits| limits.timeouts -= 1,
+        |limits| limits.backoff -= 1,
+        |limits| limits.unanswered_probes -= 1,
+        |limits| limits.spurious_retransmits -= 1,
+        |limits| limits.out_of_order_packets -= 1,
+        |limits| limits.limited_time -= Duration::from_millis(1),
+        |limits| limits.congestion_marked_segs -= 1,
+    ];
+    let expected = [
+        &all[..2],
+        &all[2..3],
+        &all[3..4],
+        &all[4..5],
+        &all[5..6],
+        &all[6..7],
+        &all[7..8],
+        &all[8..],
+    ];
+    for (loosen, expected) in one_at_a_time.into_iter().zip(expected) {
+        let mut limits = limits(0);
+        loosen(&mut limits);
+        assert_eq!(info.warnings_above(&limits), expected);
+    }
+}
+
+#[test]
+fn marks_of_both_directions_are_added_up() {
+    let info = connection(&[(196, 3), (248, 4)]);
+    assert_eq!(info.warnings(), [Warning::CongestionMarkedSegs(7)]);
+}
+
+#[test]
+fn retransmitted_bytes_come_with_their_segments() {
+    let info = connection(&[(100, 2), (208, 2896)]);
+    let both = [Warning::RetransmittedBytes(2896), Warning::RetransmittedSegs(2)];
+    assert_eq!(info.warnings(), both);
+    let mut limits = Thresholds::default();
+    limits.retransmitted_segs = 3;
+    assert_eq!(info.warnings_above(&limits), [], "too few segments to speak of");
+}
+
+#[test]
+fn an_accept_queue_overflows_when_it_is_longer_than_its_limit() {
+    let listener = |length, limit| connection(&[(0, 10), (24, length), (28, limit)]).warnings();
+    assert_eq!(listener(128, 128), []);
+    assert_eq!(listener(129, 128), [Warning::AcceptQueueOverflow(129)]);
+}
+
+#[test]
+fn merging_keeps_each_kind_once_with_the_later_number() {
+    let mut warnings = vec![Warning::RetransmittedSegs(1), Warning::Backoff(3)];
+    Warning::merge(
+        &mut warnings,
+        [Warning::Backoff(2), Warning::Timeouts(4), Warning::RetransmittedSegs(9)],
+    );
+    let expected = [Warning::RetransmittedSegs(9), Warning::Backoff(2), Warning::Timeouts(4)];
+    assert_eq!(warnings, expected);
+    Warning::merge(&mut warnings, []);
+    assert_eq!(warnings, expected);
+}
+
+#[test]
+fn warnings_are_written_as_name_and_number() {
+    let time = Duration::from_micros(12_345);
+    for (warning, text) in [
+        (Warning::RetransmittedBytes(1), "retransmittedBytes=1"),
+        (Warning::RetransmittedSegs(2), "retransmittedSegs=2"),
+        (Warning::Timeouts(3), "timeouts=3"),
+        (Warning::Backoff(4), "backoff=4"),
+        (Warning::UnansweredProbes(5), "unansweredProbes=5"),
+        (Warning::SpuriousRetransmits(6), "spuriousRetransmits=6"),
+        (Warning::OutOfOrderPackets(7), "outOfOrderPackets=7"),
+        (Warning::PeerWindowLimited(time), "peerWindowLimited=12345000"),
+        (Warning::SendBufferLimited(time), "sendBufferLimited=12345000"),
+        (Warning::CongestionMarkedSegs(8), "congestionMarkedSegs=8"),
+        (Warning::AcceptQueueOverflow(9), "acceptQueueOverflow=9"),
+    ] {
+        assert_eq!(warning.to_string(), text);
+    }
+}
