@@ -1,18 +1,12 @@
 //! The command line.
 
-use std::fmt::Write as _;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::{fmt::Write as _, path::PathBuf, time::Duration};
 
 use anstream::ColorChoice;
 use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 use hyper::Method;
 
-use crate::dial::Family;
-use crate::error::Kind;
-use crate::hop::Limits;
-use crate::request::HeaderEdit;
-use crate::tls::Trust;
+use crate::{dial::Family, error::Kind, request::HeaderEdit, sink, tls::Trust};
 
 /// Times one HTTP request phase by phase and shows the TCP socket underneath.
 #[derive(Debug, Parser)]
@@ -53,7 +47,7 @@ pub(crate) struct Cli {
     /// Save the body, "-" for the standard output; without it the body is discarded
     ///
     /// The file appears when the body is complete: a failed request leaves no partial file and does
-    /// not touch an existing one. With "-", the report goes to the standard error.
+    /// not touch an existing one. With "-" or "/dev/stdout", the report goes to the standard error.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
@@ -67,11 +61,11 @@ pub(crate) struct Cli {
 
     /// Limit for name lookup, TCP connect and TLS handshake together
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    connect_timeout: Option<Duration>,
+    pub(crate) connect_timeout: Option<Duration>,
 
-    /// Limit for the whole request
+    /// Limit for the whole run
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    max_time: Option<Duration>,
+    pub(crate) max_time: Option<Duration>,
 
     /// How to print the result
     #[arg(long, value_enum, default_value_t = Format::Pretty)]
@@ -146,13 +140,9 @@ impl Cli {
         }
     }
 
-    pub(crate) fn limits(&self) -> Limits {
-        Limits { connect: self.connect_timeout, total: self.max_time }
-    }
-
     /// Whether the standard output belongs to the body, so that the report must go elsewhere.
     pub(crate) fn body_to_stdout(&self) -> bool {
-        self.output.as_ref().is_some_and(|path| path.as_os_str() == "-")
+        self.output.as_deref().is_some_and(sink::is_stdout)
     }
 
     pub(crate) fn color(&self) -> ColorChoice {
@@ -230,13 +220,13 @@ mod tests {
         let cli =
             parse(&["u", "-v", "-v", "--max-time", "1", "--max-time", "2", "-d", "a", "-d", "b"]);
         let cli = cli.unwrap();
-        assert_eq!(cli.limits().total, Some(Duration::from_secs(2)));
+        assert_eq!(cli.max_time, Some(Duration::from_secs(2)));
         assert_eq!(cli.data, ["a", "b"]);
     }
 
     #[test]
     fn fractions_of_a_second_are_limits() {
-        let limits = parse(&["u", "--max-time", "0.25"]).unwrap().limits();
-        assert_eq!(limits.total, Some(Duration::from_millis(250)));
+        let cli = parse(&["u", "--max-time", "0.25"]).unwrap();
+        assert_eq!(cli.max_time, Some(Duration::from_millis(250)));
     }
 }

@@ -3,8 +3,10 @@
 mod certificate;
 mod site;
 
-use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, ToSocketAddrs as _};
-use std::thread;
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, TcpListener, ToSocketAddrs as _},
+    thread,
+};
 
 use rustls::pki_types::CertificateDer;
 

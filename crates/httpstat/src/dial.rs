@@ -1,17 +1,19 @@
 //! From a host name to an established TCP connection, over IPv6 and IPv4 at once.
 
-use std::collections::VecDeque;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    io,
+    net::{IpAddr, SocketAddr},
+    time::{Duration, Instant},
+};
 
-use tokio::net::TcpStream;
-use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::{net::TcpStream, task::JoinSet, time::sleep};
 use url::Host;
 
-use crate::error::{Error, Kind, reason};
-use crate::target::Target;
+use crate::{
+    error::{Error, Kind, reason},
+    target::Target,
+};
 
 /// Which addresses may be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! Why a run failed, in words for a person and a number for a script.
 
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 use crate::timeline::Phase;
 
@@ -47,11 +46,12 @@ pub(crate) enum Kind {
     Receive,
     Certificate,
     Interrupted,
+    Terminated,
 }
 
 impl Kind {
     /// Every kind, in the order of the exit codes.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Url,
         Self::Resolve,
         Self::Connect,
@@ -66,6 +66,7 @@ impl Kind {
         Self::Receive,
         Self::Certificate,
         Self::Interrupted,
+        Self::Terminated,
     ];
 
     /// The exit code; where curl has one for the same failure, it is the same number.
@@ -99,6 +100,7 @@ impl Kind {
             Self::Receive => (56, "receive", "receiving the response failed"),
             Self::Certificate => (60, "certificate", "the server's certificate is not trusted"),
             Self::Interrupted => (130, "interrupted", "interrupted by Ctrl-C"),
+            Self::Terminated => (143, "terminated", "told to end by SIGTERM"),
         }
     }
 }

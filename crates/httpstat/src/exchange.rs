@@ -4,20 +4,24 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
-use hyper::ext::ReasonPhrase;
-use hyper::header::HeaderMap;
-use hyper::{Request, Response, StatusCode, Version};
+use hyper::{
+    Request, Response, StatusCode, Version,
+    body::Incoming,
+    client::conn::{http1, http2},
+    ext::ReasonPhrase,
+    header::HeaderMap,
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::error::Error;
-use crate::failure;
-use crate::payload::Payload;
-use crate::request::Draft;
-use crate::sink::Sink;
-use crate::stamp::{Stamped, Stamps};
+use crate::{
+    error::Error,
+    failure,
+    payload::Payload,
+    request::Draft,
+    sink::Sink,
+    stamp::{Stamped, Stamps},
+};
 
 /// A stream that HTTP can be spoken over, encrypted or not.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -60,12 +64,14 @@ impl Exchange {
         http2: bool,
         draft: Draft,
         sink: &mut Sink,
+        endpoint: &str,
     ) -> Result<Instant, Error> {
         self.sent_bytes = draft.payload_len();
         let response = match http2 {
-            true => self.over_http2(stream, draft).await?,
-            false => self.over_http1(stream, draft).await?,
+            true => self.over_http2(stream, draft, endpoint).await?,
+            false => self.over_http1(stream, draft, endpoint).await?,
         };
+        self.stamps.head_understood();
         let (head, body) = response.into_parts();
         self.head = Some(Head {
             version: head.version,
@@ -73,7 +79,7 @@ impl Exchange {
             reason: head.extensions.get::<ReasonPhrase>().map(|reason| reason.as_bytes().to_vec()),
             headers: head.headers,
         });
-        self.take_body(body, sink).await?;
+        self.take_body(body, sink, endpoint).await?;
         Ok(Instant::now())
     }
 
@@ -81,9 +87,10 @@ impl Exchange {
         &mut self,
         stream: Box<dyn Stream>,
         draft: Draft,
+        endpoint: &str,
     ) -> Result<Response<Incoming>, Error> {
         let stamps = self.stamps.clone();
-        let failed = |error: hyper::Error| failure::of_head(&error, &stamps.seen());
+        let failed = |error: hyper::Error| failure::of_head(&error, &stamps.seen(), endpoint);
         let request = draft.into_http1().map(|payload| payload.noted_in(&stamps));
         self.sent = Some(Sent::of(&request, "HTTP/1.1"));
 
@@ -101,9 +108,10 @@ impl Exchange {
         &mut self,
         stream: Box<dyn Stream>,
         draft: Draft,
+        endpoint: &str,
     ) -> Result<Response<Incoming>, Error> {
         let stamps = self.stamps.clone();
-        let failed = |error: hyper::Error| failure::of_head(&error, &stamps.seen());
+        let failed = |error: hyper::Error| failure::of_head(&error, &stamps.seen(), endpoint);
         let request = draft.into_http2()?.map(|payload| payload.noted_in(&stamps));
         self.sent = Some(Sent::of(&request, "HTTP/2"));
 
@@ -116,14 +124,19 @@ impl Exchange {
         sender.send_request(request).await.map_err(failed)
     }
 
-    async fn take_body(&mut self, mut body: Incoming, sink: &mut Sink) -> Result<(), Error> {
+    async fn take_body(
+        &mut self,
+        mut body: Incoming,
+        sink: &mut Sink,
+        endpoint: &str,
+    ) -> Result<(), Error> {
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| {
-                failure::of_body(&error, &self.stamps.seen(), self.received_bytes)
+                failure::of_body(&error, &self.stamps.seen(), self.received_bytes, endpoint)
             })?;
             let data: Bytes = frame.into_data().unwrap_or_default();
-            sink.write(&data)?;
             self.received_bytes += data.len() as u64;
+            sink.write(data).await?;
         }
         Ok(())
     }
@@ -151,7 +164,8 @@ impl Head {
         let mut line = format!("{} {}", self.version_name(), self.status.as_u16()).into_bytes();
         let reason = self.reason.as_deref();
         let standard = self.status.canonical_reason().filter(|_| self.version != Version::HTTP_2);
-        if let Some(reason) = reason.or(standard.map(str::as_bytes)) {
+        let reason = reason.or(standard.map(str::as_bytes)).unwrap_or_default();
+        if !reason.is_empty() {
             line.push(b' ');
             line.extend_from_slice(reason);
         }

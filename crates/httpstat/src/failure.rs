@@ -1,64 +1,78 @@
 //! What went wrong in an exchange, told from what HTTP reports and what the stream saw.
 
-use std::error::Error as _;
-use std::io;
+use std::{error::Error as _, io};
 
-use crate::error::{Error, Kind, reason};
-use crate::escape;
-use crate::stamp::{End, Seen};
+use crate::{
+    error::{Error, Kind, reason},
+    escape,
+    stamp::{End, Seen},
+};
 
 /// Why no response head arrived.
-pub(crate) fn of_head(error: &hyper::Error, seen: &Seen) -> Error {
+pub(crate) fn of_head(error: &hyper::Error, seen: &Seen, endpoint: &str) -> Error {
     if let Some(error) = of_payload(error) {
         return error;
     }
     if error.is_parse() {
-        return malformed(error, seen);
+        return malformed(error, seen, endpoint);
     }
-    match (&seen.read, &seen.write_error) {
-        (Some(End::Closed), _) if seen.beginning.is_empty() => Error::new(
+    // A server that says goodbye in words of HTTP/2 closes the connection right afterwards.
+    if let Some(error) = of_http2(error, endpoint, "before the response head") {
+        return error;
+    }
+    let (kind, message) = match (&seen.read, &seen.write_error) {
+        (Some(End::Closed), _) if seen.beginning.is_empty() => (
             Kind::Empty,
-            "the server closed the connection without answering; is this the right protocol and \
-             port?",
+            format!(
+                "{endpoint} closed the connection without answering; is this the right protocol \
+                 and port?"
+            ),
         ),
-        (Some(End::Closed), _) => Error::new(
+        (Some(End::Closed), _) => (
             Kind::Receive,
-            "the server closed the connection before the response head was complete",
+            format!("{endpoint} closed the connection before the response head was complete"),
         ),
-        (Some(End::Failed(why)), _) => {
-            let message = format!("{} while waiting for the response", reason(why));
-            Error::new(Kind::Receive, message)
+        (Some(End::Excessive), _) => {
+            (Kind::Response, format!("{endpoint} sends without end, but no final response"))
         }
+        (Some(End::Failed(why)), _) => (
+            Kind::Receive,
+            format!("{} while waiting for the response from {endpoint}", reason(why)),
+        ),
         (None, Some(why)) => {
-            Error::new(Kind::Send, format!("{} while sending the request", reason(why)))
+            (Kind::Send, format!("{} while sending the request to {endpoint}", reason(why)))
         }
-        (None, None) => of_http2(error, "before the response head")
-            .unwrap_or_else(|| Error::new(Kind::Receive, escape::text(&outermost_cause(error)))),
-    }
+        (None, None) => {
+            (Kind::Receive, format!("no response from {endpoint}: {}", outermost_cause(error)))
+        }
+    };
+    Error::new(kind, message)
 }
 
 /// Why the body did not arrive whole, after `received` bytes of it.
-pub(crate) fn of_body(error: &hyper::Error, seen: &Seen, received: u64) -> Error {
+pub(crate) fn of_body(error: &hyper::Error, seen: &Seen, received: u64, endpoint: &str) -> Error {
     if let Some(error) = of_payload(error) {
         return error;
     }
+    let when = format!("after {received} bytes of the body");
     if let Some(End::Failed(why)) = &seen.read {
-        let message = format!("{} after {received} bytes of the body", reason(why));
+        let message = format!("{} {when} from {endpoint}", reason(why));
         return Error::new(Kind::Receive, message);
     }
-    if let Some(error) = of_http2(error, &format!("after {received} bytes of the body")) {
+    if let Some(error) = of_http2(error, endpoint, &when) {
         return error;
     }
     let is_framing = io_cause(error).is_some_and(|why| {
         matches!(why.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
     });
     if is_framing {
-        let message = format!("the chunked body is malformed after {received} bytes");
+        let message =
+            format!("the chunked body from {endpoint} is malformed after {received} bytes");
         return Error::new(Kind::Response, message);
     }
     let message = format!(
-        "the connection ended after {received} bytes, before the end of the body was certain; what \
-         arrived may not be the whole"
+        "{endpoint} ended the connection {when}, before its end was certain; what arrived may not \
+         be the whole"
     );
     Error::new(Kind::Partial, message)
 }
@@ -69,29 +83,30 @@ fn of_payload(error: &hyper::Error) -> Option<Error> {
     Some(Error::new(Kind::Data, why.to_string()))
 }
 
-fn malformed(error: &hyper::Error, seen: &Seen) -> Error {
+fn malformed(error: &hyper::Error, seen: &Seen, endpoint: &str) -> Error {
     let message = if error.is_parse_too_large() {
-        "the response head is larger than this program accepts".to_owned()
-    } else if seen.beginning.starts_with(b"HTTP/1.") {
-        format!("the response is not valid HTTP: {}", escape::text(&outermost_cause(error)))
+        format!("the response head from {endpoint} is larger than this program accepts")
+    } else if seen.beginning.starts_with(b"HTTP/") {
+        format!("the response from {endpoint} is not valid HTTP: {}", outermost_cause(error))
     } else if matches!(seen.beginning.as_slice(), [TLS_ALERT, 3, ..]) {
-        "the server answered with a TLS alert; try https:// instead of http://".to_owned()
+        format!("{endpoint} answered with a TLS alert; try https:// instead of http://")
     } else {
-        format!("the answer is not HTTP; it begins with \"{}\"", escape::bytes(&seen.beginning))
+        let beginning = escape::bytes(&seen.beginning);
+        format!("the answer from {endpoint} is not HTTP; it begins with \"{beginning}\"")
     };
     Error::new(Kind::Response, message)
 }
 
 /// What HTTP/2 says about itself, if it is the one that failed.
-fn of_http2(error: &hyper::Error, when: &str) -> Option<Error> {
+fn of_http2(error: &hyper::Error, endpoint: &str, when: &str) -> Option<Error> {
     let why = error.source()?.downcast_ref::<h2::Error>()?;
     if why.is_io() {
         return None;
     }
     let reason = why.reason().map_or_else(|| why.to_string(), |code| format!("{code:?}"));
     Some(match why.is_remote() {
-        true => Error::new(Kind::Receive, format!("the server cancelled with {reason} {when}")),
-        false => Error::new(Kind::Response, format!("the response broke HTTP/2 ({reason}) {when}")),
+        true => Error::new(Kind::Receive, format!("{endpoint} cancelled with {reason} {when}")),
+        false => Error::new(Kind::Response, format!("{endpoint} broke HTTP/2 ({reason}) {when}")),
     })
 }
 

@@ -3,17 +3,20 @@
 use std::time::{Duration, Instant};
 
 use hyper::Method;
+use tokio::time::timeout;
 
-use crate::dial::{self, Attempt, Family};
-use crate::error::{Error, Kind};
-use crate::exchange::{Exchange, Stream};
-use crate::request::Draft;
-use crate::sink::Sink;
-use crate::socket::Socket;
-use crate::target::Target;
-use crate::timeline::{Phase, Timeline};
-use crate::tls::{self, Session};
-use crate::units;
+use crate::{
+    dial::{self, Attempt, Family},
+    error::Error,
+    exchange::{Exchange, Stream},
+    request::Draft,
+    sink::Sink,
+    socket::Socket,
+    stop::{Stop, Stops},
+    target::Target,
+    timeline::{Phase, Timeline},
+    tls::{self, Session},
+};
 
 /// A request made and all that was learnt on the way, whether it succeeded or not.
 #[derive(Debug)]
@@ -34,17 +37,9 @@ pub(crate) struct Plan {
     /// Absent for `http`.
     pub(crate) tls: Option<tls::Client>,
     pub(crate) family: Family,
-    pub(crate) limits: Limits,
+    /// For name lookup, TCP and TLS together; absent means for ever.
+    pub(crate) connect_timeout: Option<Duration>,
     pub(crate) sink: Sink,
-}
-
-/// How long things may take; absent means for ever.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Limits {
-    /// For name lookup, TCP and TLS together.
-    pub(crate) connect: Option<Duration>,
-    /// For everything.
-    pub(crate) total: Option<Duration>,
 }
 
 impl Hop {
@@ -61,12 +56,11 @@ impl Hop {
     }
 
     /// Makes the request. What was learnt until a failure stays in `self`.
-    pub(crate) async fn measure(&mut self, plan: Plan) -> Result<(), Error> {
-        let limit = plan.limits.total;
-        let outcome = within(limit, self.request(plan)).await;
+    pub(crate) async fn measure(&mut self, plan: Plan, stops: &mut Stops) -> Result<(), Error> {
+        let outcome = stops.heeded_by(self.request(plan)).await;
         self.settle(Instant::now());
-        let outcome = outcome.unwrap_or_else(|stop| Err(self.stopped(stop, limit, "--max-time")));
-        if let Some(socket) = &mut self.socket {
+        let outcome = outcome.unwrap_or_else(|stop| Err(self.stopped(stop)));
+        if let (Ok(()), Some(socket)) = (&outcome, &mut self.socket) {
             socket.closed_within(CLOSING).await;
         }
         outcome.map_err(|mut error| {
@@ -76,13 +70,18 @@ impl Hop {
     }
 
     async fn request(&mut self, plan: Plan) -> Result<(), Error> {
-        let Plan { draft, tls, family, limits, mut sink } = plan;
-        let established = within(limits.connect, self.establish(tls, family)).await;
-        let stream = established
-            .unwrap_or_else(|stop| Err(self.stopped(stop, limits.connect, "--connect-timeout")))?;
+        let Plan { draft, tls, family, connect_timeout, mut sink } = plan;
+        let established = self.establish(tls, family);
+        let stream = match connect_timeout {
+            Some(limit) => timeout(limit, established).await.unwrap_or_else(|_| {
+                Err(self.stopped(Stop::Late { limit, option: "--connect-timeout" }))
+            }),
+            None => established.await,
+        }?;
         self.timeline.enter(Phase::Send, Instant::now());
         let http2 = self.tls.as_ref().is_some_and(Session::is_http2);
-        let ended = self.exchange.run(stream, http2, draft, &mut sink).await?;
+        let endpoint = self.target.endpoint();
+        let ended = self.exchange.run(stream, http2, draft, &mut sink, &endpoint).await?;
         self.settle(ended);
         sink.finish()
     }
@@ -154,7 +153,7 @@ impl Hop {
         self.timeline.end(ended);
     }
 
-    fn stopped(&self, stop: Stop, limit: Option<Duration>, option: &str) -> Error {
+    fn stopped(&self, stop: Stop) -> Error {
         let phase = self.timeline.phase();
         let endpoint = self.target.endpoint();
         let what = match phase {
@@ -165,40 +164,12 @@ impl Hop {
             Some(Phase::Tls) => format!("no end of the handshake with {endpoint}"),
             Some(Phase::Send) => format!("{endpoint} did not take the whole request"),
             Some(Phase::Server) => format!("no response from {endpoint}"),
-            Some(Phase::Transfer) => {
-                format!("the body is incomplete after {} bytes", self.exchange.received_bytes)
-            }
+            Some(Phase::Transfer) => format!(
+                "after {} bytes, no end of the body from {endpoint}",
+                self.exchange.received_bytes
+            ),
         };
-        let (kind, when) = match (stop, limit) {
-            (Stop::Late, Some(limit)) => {
-                (Kind::Timeout, format!("within {} ({option})", units::time(limit)))
-            }
-            (Stop::Late, None) => (Kind::Timeout, "in time".to_owned()),
-            (Stop::Interrupted, _) => (Kind::Interrupted, "before Ctrl-C".to_owned()),
-        };
-        Error { kind, phase, message: format!("{what} {when}") }
-    }
-}
-
-/// Why work was given up.
-#[derive(Clone, Copy, Debug)]
-enum Stop {
-    Late,
-    Interrupted,
-}
-
-async fn within<T>(limit: Option<Duration>, work: impl Future<Output = T>) -> Result<T, Stop> {
-    let late = async {
-        match limit {
-            Some(limit) => tokio::time::sleep(limit).await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        biased;
-        done = work => Ok(done),
-        () = late => Err(Stop::Late),
-        Ok(()) = tokio::signal::ctrl_c() => Err(Stop::Interrupted),
+        Error { phase, ..stop.error(&what) }
     }
 }
 

@@ -18,6 +18,7 @@ mod run;
 mod sink;
 mod socket;
 mod stamp;
+mod stop;
 mod target;
 mod timeline;
 mod tls;
@@ -26,5 +27,5 @@ mod units;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    run::run(&cli::Cli::from_process())
+    run::run(cli::Cli::from_process())
 }

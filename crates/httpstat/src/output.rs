@@ -8,8 +8,7 @@ mod waterfall;
 
 use std::path::Path;
 
-use crate::error::Error;
-use crate::hop::Hop;
+use crate::{error::Error, hop::Hop};
 pub(crate) use json::{json, jsonl};
 pub(crate) use pretty::pretty;
 
@@ -37,7 +36,9 @@ pub(crate) struct View<'a> {
 impl<'a> View<'a> {
     pub(crate) fn new(verbose: bool, is_terminal: bool, saved_to: Option<&'a Path>) -> Self {
         let terminal = is_terminal.then(terminal_size::terminal_size).flatten();
-        let width = terminal.map_or(MAX_WIDTH, |(width, _)| usize::from(width.0).min(MAX_WIDTH));
+        // Some terminals, as those of serial lines, say 0 because they do not know.
+        let width = terminal.map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0);
+        let width = width.map_or(MAX_WIDTH, |width| width.min(MAX_WIDTH));
         Self { width, fold: is_terminal, verbose, saved_to }
     }
 }

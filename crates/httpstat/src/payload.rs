@@ -1,17 +1,21 @@
 //! The request body, read from memory and files as it is sent.
 
-use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
-use crate::error::{Error, Kind, reason};
-use crate::stamp::Stamps;
+use crate::{
+    error::{Error, Kind, reason},
+    stamp::Stamps,
+};
 
 /// A request body of known length. Regular files are read while they are sent.
 #[derive(Debug, Default)]
@@ -118,19 +122,30 @@ impl Part {
     }
 }
 
-/// Opens a regular file to be read later; anything else has no length and is read at once.
+/// Opens a regular file to be read later; anything else has no length and is read at once. So are
+/// the files of Linux that claim to be empty and are not, as in `/proc`.
 fn read(path: &Path) -> io::Result<Part> {
-    let mut bytes = Vec::new();
     if path == Path::new("-") {
-        io::stdin().lock().read_to_end(&mut bytes)?;
-        return Ok(Part::Memory(bytes.into()));
+        return read_to_end(io::stdin().lock());
     }
-    let mut file = File::open(path)?;
+    let file = File::open(path)?;
     let metadata = file.metadata()?;
-    if metadata.is_file() {
+    if metadata.is_file() && metadata.len() > 0 {
         return Ok(Part::File { file, left: metadata.len(), path: path.to_owned() });
     }
-    file.read_to_end(&mut bytes)?;
+    read_to_end(file)
+}
+
+fn read_to_end(source: impl io::Read) -> io::Result<Part> {
+    let mut bytes = Vec::new();
+    source.take(MAX_MEMORY_LEN + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_MEMORY_LEN {
+        let message = format!(
+            "it does not end within {} MiB; only a regular file may be longer",
+            MAX_MEMORY_LEN >> 20
+        );
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
     Ok(Part::Memory(bytes.into()))
 }
 
@@ -153,6 +168,8 @@ fn read_chunk(file: &mut File, left: &mut u64, path: &Path) -> io::Result<Bytes>
 }
 
 const CHUNK_LEN: usize = 64 * 1024;
+/// For what has to be held in memory, because its length must be known in advance.
+const MAX_MEMORY_LEN: u64 = 64 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -187,6 +204,16 @@ mod tests {
         let payload = Payload::from_arguments(&[format!("@{}", file.path().display())]).unwrap();
         file.as_file().set_len(4).unwrap();
         assert_eq!(drain(payload).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_does_not_end_is_refused_and_what_claims_to_be_empty_is_read() {
+        let error = Payload::from_arguments(&["@/dev/zero".to_owned()]).unwrap_err();
+        assert_eq!(error.kind, Kind::Data);
+        assert!(error.message.contains("does not end within 64 MiB"), "{error}");
+        let status = Payload::from_arguments(&["@/proc/self/status".to_owned()]).unwrap();
+        assert!(drain(status).unwrap().starts_with(b"Name:"));
     }
 
     #[test]

@@ -2,16 +2,20 @@
 
 use std::str::FromStr;
 
-use hyper::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
-    USER_AGENT,
+use hyper::{
+    Method, Request,
+    header::{
+        ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
+        HeaderValue, USER_AGENT,
+    },
+    http::uri::{Authority, PathAndQuery, Scheme, Uri},
 };
-use hyper::http::uri::{Authority, PathAndQuery, Scheme, Uri};
-use hyper::{Method, Request};
 
-use crate::error::{Error, Kind};
-use crate::payload::Payload;
-use crate::target::Target;
+use crate::{
+    error::{Error, Kind},
+    payload::Payload,
+    target::Target,
+};
 
 /// A request that is complete but for the protocol it will be sent over.
 #[derive(Debug)]
@@ -53,7 +57,7 @@ impl Draft {
             // HTTP cannot do without it, so that it can be replaced but not omitted.
             authority: headers.remove(HOST).unwrap_or(host),
             path: PathAndQuery::from_str(target.path_and_query())
-                .map_err(|_| malformed("cannot send the path"))?,
+                .map_err(|_| malformed("cannot send the path and query"))?,
             headers,
             payload: payload.unwrap_or_default(),
         })

@@ -1,38 +1,64 @@
 //! From the command line to the exit code.
 
-use std::io::{self, IsTerminal as _, Write as _};
-use std::process::ExitCode;
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    process::ExitCode,
+    sync::Arc,
+};
 
-use anstream::adapter::strip_str;
-use anstream::stream::{AsLockedWrite, RawStream};
-use anstream::{AutoStream, ColorChoice};
+use anstream::{
+    AutoStream, ColorChoice,
+    adapter::strip_str,
+    stream::{AsLockedWrite, RawStream},
+};
+use tokio::{runtime::Builder, task::spawn_blocking};
 
-use crate::cli::{Cli, Format};
-use crate::demo::Demo;
-use crate::error::{Error, Kind, reason};
-use crate::escape;
-use crate::hop::{Hop, Plan};
-use crate::output::{self, Record, View};
-use crate::payload::Payload;
-use crate::request::Draft;
-use crate::sink::Sink;
-use crate::target::{Target, redact};
-use crate::tls::{self, Trust};
+use crate::{
+    cli::{Cli, Format},
+    demo::Demo,
+    error::{Error, Kind, reason},
+    escape,
+    hop::{Hop, Plan},
+    output::{self, Record, View},
+    payload::Payload,
+    request::Draft,
+    sink::Sink,
+    stop::Stops,
+    target::{Target, redact},
+    tls::{self, Trust},
+};
 
 /// Measures what was asked for, prints what was learnt, and says how it went.
-pub(crate) fn run(cli: &Cli) -> ExitCode {
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    let cli = Arc::new(cli);
     let mut record = Record::default();
-    record.error = measure(cli, &mut record).err();
-    let unwritten = print(cli, &record).err();
+    record.error = in_event_loop(measure(&cli, &mut record)).err();
+    for hop in &mut record.hops {
+        hop.collect();
+    }
+    let unwritten = in_event_loop(print(&cli, &record)).err();
 
+    // A report that is stuck in the standard error keeps all else out of it.
+    let is_stuck =
+        cli.body_to_stdout() && unwritten.as_ref().is_some_and(|error| error.kind != Kind::Output);
     let error = record.error.or(unwritten);
-    if let Some(error) = &error {
+    if let Some(error) = error.as_ref().filter(|_| !is_stuck) {
         complain(error);
     }
     error.map_or(ExitCode::SUCCESS, |error| ExitCode::from(error.kind.exit_code()))
 }
 
-fn measure(cli: &Cli, record: &mut Record) -> Result<(), Error> {
+/// Does the work. Whatever still holds a connection then ends here, except for threads in a system
+/// call that nobody can cancel: a name lookup, or a pipe without a partner.
+fn in_event_loop(work: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(no_event_loop)?;
+    let outcome = runtime.block_on(work);
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn measure(cli: &Arc<Cli>, record: &mut Record) -> Result<(), Error> {
+    let mut stops = Stops::new(cli.max_time).map_err(no_event_loop)?;
     let (url, trust) = match &cli.url {
         Some(url) => (url.clone(), cli.trust()),
         None => {
@@ -44,31 +70,33 @@ fn measure(cli: &Cli, record: &mut Record) -> Result<(), Error> {
     let target = Target::parse(&url)?;
     target.as_str().clone_into(&mut record.url);
 
-    let method = cli.method();
-    let payload = (!cli.data.is_empty()).then(|| Payload::from_arguments(&cli.data)).transpose()?;
-    let plan = Plan {
-        draft: Draft::new(&target, method.clone(), &cli.headers, payload)?,
-        tls: target.is_https().then(|| tls::Client::new(&trust)).transpose()?,
-        family: cli.family(),
-        limits: cli.limits(),
-        sink: Sink::open(cli.output.as_deref())?,
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::new(Kind::Connect, format!("no event loop: {}", reason(&error))))?;
-
-    let mut hop = Hop::new(target, method);
-    let outcome = runtime.block_on(hop.measure(plan));
-    // Whatever still holds the connection ends here, except a name lookup that nobody can cancel.
-    runtime.shutdown_background();
-    hop.collect();
+    let mut hop = Hop::new(target.clone(), cli.method());
+    let cli = Arc::clone(cli);
+    // Input and output may be pipes whose other end is slow to come.
+    let prepared = spawn_blocking(move || prepare(&cli, &target, &trust));
+    let plan = stops
+        .heeded_by(prepared)
+        .await
+        .map_err(|stop| stop.error("what --data and --output name was not ready"))?
+        .map_err(|error| no_event_loop(error.into()))??;
+    let outcome = hop.measure(plan, &mut stops).await;
     record.hops.push(hop);
     outcome
 }
 
+fn prepare(cli: &Cli, target: &Target, trust: &Trust) -> Result<Plan, Error> {
+    let payload = (!cli.data.is_empty()).then(|| Payload::from_arguments(&cli.data)).transpose()?;
+    Ok(Plan {
+        draft: Draft::new(target, cli.method(), &cli.headers, payload)?,
+        tls: target.is_https().then(|| tls::Client::new(trust)).transpose()?,
+        family: cli.family(),
+        connect_timeout: cli.connect_timeout,
+        sink: Sink::open(cli.output.as_deref())?,
+    })
+}
+
 /// Writes the report, beside the body if that has the standard output.
-fn print(cli: &Cli, record: &Record) -> Result<(), Error> {
+async fn print(cli: &Cli, record: &Record) -> Result<(), Error> {
     let to_stderr = cli.body_to_stdout();
     let is_terminal =
         if to_stderr { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
@@ -78,11 +106,17 @@ fn print(cli: &Cli, record: &Record) -> Result<(), Error> {
         Format::Json => output::json(record),
         Format::Jsonl => output::jsonl(record),
     };
-    let written = match to_stderr {
-        true => write(io::stderr().lock(), cli.color(), &text),
-        false => write(io::stdout().lock(), cli.color(), &text),
-    };
-    match written {
+    let color = cli.color();
+    let written = spawn_blocking(move || match to_stderr {
+        true => write(io::stderr().lock(), color, &text),
+        false => write(io::stdout().lock(), color, &text),
+    });
+    let written = Stops::new(None)
+        .map_err(no_event_loop)?
+        .heeded_by(written)
+        .await
+        .map_err(|stop| stop.error("nobody read the report"))?;
+    match written.map_err(io::Error::other).flatten() {
         // The reader has seen enough, as in `httpstat … | head -1`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => {
@@ -110,6 +144,18 @@ fn write<S: RawStream + AsLockedWrite>(
 
 /// One line on the standard error. If even that is closed, the exit code must do.
 fn complain(error: &Error) {
-    let line = format!("httpstat: {}\n", escape::text(&error.to_string()));
+    let line = escape::text(&error.to_string());
+    // A URL, a host name or a certificate may be of any length.
+    let end = line.char_indices().nth(MAX_COMPLAINT_LEN).map(|(end, _)| end);
+    let line = match end {
+        Some(end) => format!("httpstat: {}…\n", &line[..end]),
+        None => format!("httpstat: {line}\n"),
+    };
     let _ = io::stderr().write_all(line.as_bytes());
 }
+
+fn no_event_loop(error: io::Error) -> Error {
+    Error::new(Kind::Connect, format!("no event loop: {}", reason(&error)))
+}
+
+const MAX_COMPLAINT_LEN: usize = 2_000;

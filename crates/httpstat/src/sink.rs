@@ -1,8 +1,14 @@
 //! Where the response body goes.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use tokio::task::spawn_blocking;
 
 use crate::error::{Error, Kind, reason};
 
@@ -16,16 +22,18 @@ pub(crate) enum Sink {
     File(Draft),
     /// A device or pipe, which cannot be replaced and is written as it is.
     Device {
-        file: File,
+        file: Arc<File>,
         path: PathBuf,
     },
 }
 
 impl Sink {
-    /// The destination for `--output`; `-` is the standard output.
+    /// The destination for `--output`.
+    ///
+    /// A named pipe keeps the caller waiting for its reader.
     pub(crate) fn open(output: Option<&Path>) -> Result<Self, Error> {
         let Some(path) = output else { return Ok(Self::Discard) };
-        if path == Path::new("-") {
+        if is_stdout(path) {
             return Ok(Self::Stdout);
         }
         let opened = match fs::metadata(path) {
@@ -33,26 +41,30 @@ impl Sink {
             Ok(found) if !found.is_file() => OpenOptions::new()
                 .write(true)
                 .open(path)
-                .map(|file| Self::Device { file, path: path.to_owned() }),
+                .map(|file| Self::Device { file: Arc::new(file), path: path.to_owned() }),
             _ => Draft::create(path).map(Self::File),
         };
         opened.map_err(|error| unwritable(path, &error))
     }
 
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    pub(crate) async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
         match self {
             Self::Discard => Ok(()),
-            Self::Stdout => {
+            Self::Stdout => written_aside(move || {
                 let mut stdout = io::stdout().lock();
                 // Otherwise the start of a slow body would wait for its next line feed.
-                let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
-                written.map_err(|error| unwritable(Path::new("-"), &error))
-            }
+                stdout.write_all(&bytes).and_then(|()| stdout.flush())
+            })
+            .await
+            .map_err(|error| unwritable(Path::new("-"), &error)),
             Self::File(draft) => {
-                draft.file.write_all(bytes).map_err(|error| unwritable(&draft.target, &error))
+                draft.file.write_all(&bytes).map_err(|error| unwritable(&draft.target, &error))
             }
             Self::Device { file, path } => {
-                file.write_all(bytes).map_err(|error| unwritable(path, &error))
+                let file = Arc::clone(file);
+                written_aside(move || (&*file).write_all(&bytes))
+                    .await
+                    .map_err(|error| unwritable(path, &error))
             }
         }
     }
@@ -64,6 +76,18 @@ impl Sink {
             Self::File(draft) => draft.publish(),
         }
     }
+}
+
+/// Whether this `--output` means the standard output.
+///
+/// Its other name must not be taken for a file to replace where it has been redirected to one.
+pub(crate) fn is_stdout(path: &Path) -> bool {
+    ["-", "/dev/stdout"].map(Path::new).contains(&path)
+}
+
+/// Writes where a reader may keep the writer waiting, while limits and signals still count.
+async fn written_aside(write: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+    spawn_blocking(write).await.map_err(io::Error::other)?
 }
 
 /// A file under a temporary name beside the one it shall have.
@@ -85,9 +109,10 @@ impl Draft {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
-        let temporary = target.with_file_name(format!(".{name}.{}.part", std::process::id()));
-        let file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
+        if target.as_os_str().to_string_lossy().ends_with(std::path::is_separator) {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        let (file, temporary) = create_beside(&target)?;
         let draft = Self { file, temporary, target, published: false };
         if let Some(permissions) = replaced {
             draft.file.set_permissions(permissions)?;
@@ -112,8 +137,23 @@ impl Drop for Draft {
     }
 }
 
+/// A new file with a name of its own, also where a killed process with the same number, as in a
+/// container, has left one.
+fn create_beside(target: &Path) -> io::Result<(File, PathBuf)> {
+    let mut number = std::process::id();
+    loop {
+        let path = target.with_file_name(format!(".httpstat-{number}.part"));
+        match OpenOptions::new().write(true).create_new(true).open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                number = number.wrapping_add(1);
+            }
+            created => return Ok((created?, path)),
+        }
+    }
+}
+
 fn unwritable(path: &Path, error: &io::Error) -> Error {
-    let name = match path == Path::new("-") {
+    let name = match is_stdout(path) {
         true => "the standard output".to_owned(),
         false => path.display().to_string(),
     };
@@ -129,39 +169,39 @@ mod tests {
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
-    #[test]
-    fn a_file_appears_only_when_it_is_complete() {
+    #[tokio::test]
+    async fn a_file_appears_only_when_it_is_complete() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("body");
         let mut sink = Sink::open(Some(&path)).unwrap();
-        sink.write(b"whole").unwrap();
+        sink.write(Bytes::from_static(b"whole")).await.unwrap();
         assert!(!path.exists());
         sink.finish().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"whole");
         assert_eq!(names(folder.path()), ["body"]);
     }
 
-    #[test]
-    fn an_abandoned_download_leaves_the_old_file_and_nothing_else() {
+    #[tokio::test]
+    async fn an_abandoned_download_leaves_the_old_file_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("body");
         fs::write(&path, "old").unwrap();
         let mut sink = Sink::open(Some(&path)).unwrap();
-        sink.write(b"half").unwrap();
+        sink.write(Bytes::from_static(b"half")).await.unwrap();
         drop(sink);
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(names(folder.path()), ["body"]);
     }
 
     #[cfg(unix)]
-    #[test]
-    fn a_device_is_written_and_a_link_followed_instead_of_replaced() {
+    #[tokio::test]
+    async fn a_device_is_written_and_a_link_followed_instead_of_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let (file, link) = (folder.path().join("file"), folder.path().join("link"));
         fs::write(&file, "old").unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
         let mut sink = Sink::open(Some(&link)).unwrap();
-        sink.write(b"new").unwrap();
+        sink.write(Bytes::from_static(b"new")).await.unwrap();
         sink.finish().unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read(&file).unwrap(), b"new");
@@ -169,9 +209,21 @@ mod tests {
     }
 
     #[test]
+    fn what_a_killed_process_left_is_no_obstacle() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("body");
+        let left = create_beside(&path).unwrap().1;
+        Sink::open(Some(&path)).unwrap().finish().unwrap();
+        assert!(path.exists() && left.exists());
+        assert_eq!(names(folder.path()).len(), 2);
+    }
+
+    #[test]
     fn a_folder_is_no_file() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(Sink::open(Some(folder.path())).unwrap_err().kind, Kind::Output);
+        let slash = folder.path().join("missing/");
+        assert_eq!(Sink::open(Some(&slash)).unwrap_err().kind, Kind::Output);
         let inside = folder.path().join("missing").join("body");
         assert_eq!(Sink::open(Some(&inside)).unwrap_err().kind, Kind::Output);
     }

@@ -1,18 +1,16 @@
 //! The connection as the kernel sees it, watched from below everything else.
 
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use conniver::{Conn, Options, Report, Role};
-use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::{net::TcpStream, sync::mpsc};
 
 /// What is known about a connection while it lives, and its report afterwards.
 #[derive(Debug)]
 pub(crate) struct Socket {
     pub(crate) local: Option<SocketAddr>,
     pub(crate) remote: Option<SocketAddr>,
-    coming: oneshot::Receiver<Report>,
+    coming: mpsc::UnboundedReceiver<Report>,
     report: Option<Report>,
 }
 
@@ -20,14 +18,10 @@ impl Socket {
     /// Puts the watch around a fresh connection.
     pub(crate) fn observe(stream: TcpStream) -> (Conn<TcpStream>, Self) {
         let (local, remote) = (stream.local_addr().ok(), stream.peer_addr().ok());
-        let (sender, coming) = oneshot::channel();
-        let sender = std::sync::Mutex::new(Some(sender));
+        let (sender, coming) = mpsc::unbounded_channel();
         let on_close = move |report: &Report| {
-            let sender = sender.lock().ok().and_then(|mut sender| sender.take());
-            if let Some(sender) = sender {
-                // The receiver is gone only when nobody wants to know any more.
-                let _ = sender.send(report.clone());
-            }
+            // The receiver is gone only when nobody wants to know any more.
+            let _ = sender.send(report.clone());
         };
         let options = Options::new().role(Role::Client).category("httpstat").observer(on_close);
         (options.wrap(stream), Self { local, remote, coming, report: None })
@@ -35,8 +29,8 @@ impl Socket {
 
     /// Gives the connection some time to end in an orderly way.
     pub(crate) async fn closed_within(&mut self, limit: Duration) {
-        if let Ok(Ok(report)) = tokio::time::timeout(limit, &mut self.coming).await {
-            self.report = Some(report);
+        if let Ok(report) = tokio::time::timeout(limit, self.coming.recv()).await {
+            self.report = report;
         }
     }
 

@@ -1,10 +1,12 @@
 //! Times of the first and last bytes, taken between HTTP and what carries it.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
-use std::time::Instant;
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Instant,
+};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -31,6 +33,8 @@ pub(crate) struct Seen {
     pub(crate) write_error: Option<Arc<io::Error>>,
     /// HTTP has taken the whole request body.
     payload_taken: bool,
+    /// HTTP has understood the response head.
+    head_understood: bool,
     last_write: Option<Instant>,
 }
 
@@ -39,6 +43,8 @@ pub(crate) struct Seen {
 pub(crate) enum End {
     /// The peer closed. Over TLS also without the closing alert.
     Closed,
+    /// Given up: far more came than any response head is long.
+    Excessive,
     Failed(Arc<io::Error>),
 }
 
@@ -50,6 +56,11 @@ impl Stamps {
     /// Notes that no more of the request body will come.
     pub(crate) fn payload_taken(&self) {
         self.with(|seen| seen.payload_taken = true);
+    }
+
+    /// Notes that what comes now is the response body.
+    pub(crate) fn head_understood(&self) {
+        self.with(|seen| seen.head_understood = true);
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
@@ -69,14 +80,14 @@ pub(crate) struct Stamped<S> {
 
 #[derive(Debug)]
 enum Protocol {
-    Http1,
+    Http1 { unanswered: usize },
     Http2 { sent: Frames, received: Frames },
 }
 
 impl<S> Stamped<S> {
     /// For HTTP/1: the request has ended when, after its body, everything is written.
     pub(crate) fn http1(inner: S, stamps: Stamps) -> Self {
-        Self { inner, stamps, protocol: Protocol::Http1, answered: false }
+        Self { inner, stamps, protocol: Protocol::Http1 { unanswered: 0 }, answered: false }
     }
 
     /// For HTTP/2: both messages are told from the rest by their frames.
@@ -97,7 +108,7 @@ impl<S> Stamped<S> {
             Err(error) => return self.write_failed(error),
         };
         match &mut self.protocol {
-            Protocol::Http1 => self.stamps.with(|seen| seen.last_write = Some(begun)),
+            Protocol::Http1 { .. } => self.stamps.with(|seen| seen.last_write = Some(begun)),
             Protocol::Http2 { sent, .. } => {
                 for piece in pieces {
                     let taken = left.min(piece.len());
@@ -118,7 +129,7 @@ impl<S> Stamped<S> {
     }
 
     fn flushed(&self) {
-        if matches!(self.protocol, Protocol::Http1) {
+        if matches!(self.protocol, Protocol::Http1 { .. }) {
             self.stamps.with(|seen| {
                 if seen.payload_taken {
                     seen.request_sent = seen.last_write;
@@ -130,7 +141,7 @@ impl<S> Stamped<S> {
     fn read(&mut self, bytes: &[u8]) {
         let now = Instant::now();
         let is_answer = match &mut self.protocol {
-            Protocol::Http1 => true,
+            Protocol::Http1 { .. } => true,
             Protocol::Http2 { received, .. } => received.feed(bytes).message,
         };
         self.answered = is_answer;
@@ -141,6 +152,15 @@ impl<S> Stamped<S> {
                 seen.first_byte.get_or_insert(now);
             }
         });
+    }
+
+    /// Whether a server keeps HTTP/1 busy with something that never becomes a response.
+    ///
+    /// Interim responses are the way: each is short, and HTTP takes any number of them.
+    fn is_excessive(&mut self, length: usize) -> bool {
+        let Protocol::Http1 { unanswered } = &mut self.protocol else { return false };
+        *unanswered = unanswered.saturating_add(length);
+        *unanswered > MAX_UNANSWERED_LEN && !self.stamps.with(|seen| seen.head_understood)
     }
 
     fn read_ended(&self, end: End) {
@@ -160,11 +180,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stamped<S> {
         let had_room = buf.remaining() > 0;
         let result = std::task::ready!(Pin::new(&mut self.inner).poll_read(cx, buf));
         match &result {
-            Ok(()) => match buf.filled().get(before..).unwrap_or_default() {
-                [] if had_room => self.read_ended(End::Closed),
-                bytes if !self.answered => self.read(bytes),
-                _ => {}
-            },
+            Ok(()) => {
+                let bytes = buf.filled().get(before..).unwrap_or_default();
+                if self.is_excessive(bytes.len()) {
+                    self.read_ended(End::Excessive);
+                    return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+                }
+                match bytes {
+                    [] if had_room => self.read_ended(End::Closed),
+                    bytes if !self.answered => self.read(bytes),
+                    _ => {}
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 self.read_ended(End::Closed);
             }
@@ -224,6 +251,8 @@ fn duplicate(error: &io::Error) -> io::Error {
 }
 
 const BEGINNING_LEN: usize = 32;
+/// Above the longest head that HTTP accepts, and its read buffer.
+const MAX_UNANSWERED_LEN: usize = 2 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -20,8 +20,15 @@ impl Target {
     /// Parses a URL as people type it: without a scheme it means `https`, or `http` on port 80.
     pub(crate) fn parse(input: &str) -> Result<Self, Error> {
         let quoted = format!("\"{}\"", redact(input));
-        let mut url = with_scheme(input)
-            .map_err(|error| Error::new(Kind::Url, format!("{quoted} is not a URL: {error}")))?;
+        let mut url = with_scheme(input).map_err(|error| {
+            let hint = match error {
+                url::ParseError::InvalidIpv6Address if input.contains('%') => {
+                    " (URLs hold no zone identifiers)"
+                }
+                _ => "",
+            };
+            Error::new(Kind::Url, format!("{quoted} is not a URL: {error}{hint}"))
+        })?;
         if !matches!(url.scheme(), "http" | "https") {
             let message =
                 format!("{quoted} is neither http nor https, which is all this program speaks");

@@ -3,22 +3,21 @@
 pub(crate) mod backend;
 mod trust;
 
-use std::io;
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
-use rustls::pki_types::ServerName;
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, ClientConnection, InvalidMessage,
-    ProtocolVersion,
+    ProtocolVersion, pki_types::ServerName,
 };
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 use url::Host;
 
-use crate::error::{Error, Kind, reason};
-use crate::target::Target;
+use crate::{
+    error::{Error, Kind, reason},
+    target::Target,
+};
 pub(crate) use trust::Trust;
 
 /// Everything about TLS that can be prepared before the clock starts.

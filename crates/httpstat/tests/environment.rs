@@ -5,16 +5,18 @@
 #[path = "httpstat/tool.rs"]
 mod tool;
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
-use std::path::Path;
-use std::process::{Child, Command, ExitCode, Stdio};
-use std::thread;
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener},
+    path::Path,
+    process::{Child, Command, ExitCode, Stdio},
+    thread,
+};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 
-use tool::{Run, command, hop};
+use tool::{Run, command, hop, run};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -24,6 +26,10 @@ fn main() -> ExitCode {
         trial("a_refused_leg_does_not_kill_the_request", has_namespaces(), a_refused_leg),
         trial("a_family_can_be_chosen", has_namespaces(), a_family_can_be_chosen),
         trial("an_interrupt_shows_what_is_known", has_kill(), an_interrupt_shows_what_is_known),
+        trial("a_signal_leaves_no_file", has_kill(), a_signal_leaves_no_file),
+        trial("a_signal_ends_a_report_nobody_reads", has_kill(), a_signal_ends_a_stuck_report),
+        trial("a_pipe_without_partner_ends_at_the_limit", has_fifo(), a_pipe_without_partner),
+        trial("a_reader_that_stops_ends_at_the_limit", has_fifo(), a_reader_that_stops),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -80,18 +86,96 @@ fn a_family_can_be_chosen() {
 }
 
 fn an_interrupt_shows_what_is_known() {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    let child = command(&[&url]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let (stream, _) = listener.accept().unwrap();
-    // With the request here, the command can only be waiting for the response.
-    BufReader::new(&stream).lines().map_while(Result::ok).find(String::is_empty).unwrap();
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(kill.success());
-    let run = Run::from(child.wait_with_output().unwrap());
+    let run = signalled("-INT", &[]);
     assert_eq!(run.code, 130, "{run:?}");
     assert!(run.stdout.contains("Server processing"), "{run:?}");
     assert!(run.complaint().contains("no response from"), "{run:?}");
+}
+
+fn a_signal_leaves_no_file() {
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let folder = tempfile::tempdir().unwrap();
+        let run = signalled(signal, &["-o", folder.path().join("body").to_str().unwrap()]);
+        assert_eq!(run.code, code, "{run:?}");
+        assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+    }
+}
+
+/// Sends a signal while the command waits for a response.
+fn signalled(signal: &str, options: &[&str]) -> Run {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let child = piped(&[&[url.as_str()], options].concat());
+    let (stream, _) = listener.accept().unwrap();
+    // With the request here, the command can only be waiting for the response.
+    BufReader::new(&stream).lines().map_while(Result::ok).find(String::is_empty).unwrap();
+    kill(signal, &child);
+    Run::from(child.wait_with_output().unwrap())
+}
+
+fn a_signal_ends_a_stuck_report() {
+    // More than a pipe holds, so that the command is stuck from the first byte read.
+    let url = format!("http://127.0.0.1:{}/{}", serve(LOOPBACK[0]), "x".repeat(60_000));
+    let mut child = piped(&[&url, "-v", "--format", "json"]);
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut [0]).unwrap();
+    kill("-TERM", &child);
+    let run = Run::from(child.wait_with_output().unwrap());
+    assert_eq!(run.code, 143, "{run:?}");
+    assert!(run.complaint().contains("nobody read the report"), "{run:?}");
+
+    let mut child = piped(&[&url, "-v", "--format", "json", "-o", "-"]);
+    let mut stderr = child.stderr.take().unwrap();
+    stderr.read_exact(&mut [0]).unwrap();
+    kill("-TERM", &child);
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+}
+
+fn a_pipe_without_partner() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = fifo(folder.path());
+    let data = format!("@{pipe}");
+    for option in [["-o", &pipe], ["-d", &data]] {
+        let limit = ["http://127.0.0.1:1/", "--max-time", "0.2"];
+        let run = run(&[limit.as_slice(), &option].concat());
+        assert_eq!(run.code, 28, "{run:?}");
+        assert!(run.complaint().contains("--max-time"), "{run:?}");
+    }
+}
+
+fn a_reader_that_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = fifo(folder.path());
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        let mut head = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+        head.find(String::is_empty);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+        while stream.write_all(&[0; 64 * 1024]).is_ok() {}
+    });
+    let child = piped(&[&url, "-o", &pipe, "--max-time", "1"]);
+    let reader = std::fs::File::open(&pipe).unwrap();
+    let run = Run::from(child.wait_with_output().unwrap());
+    drop(reader);
+    assert_eq!(run.code, 28, "{run:?}");
+    assert!(run.complaint().contains("no end of the body"), "{run:?}");
+}
+
+fn piped(arguments: &[&str]) -> Child {
+    command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn kill(signal: &str, child: &Child) {
+    let kill = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+}
+
+fn fifo(folder: &Path) -> String {
+    let path = folder.join("pipe").to_str().unwrap().to_owned();
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    path
 }
 
 /// Runs the command where a name stands for both loopback addresses.
@@ -136,6 +220,10 @@ fn has_python() -> bool {
 
 fn has_kill() -> bool {
     Command::new("kill").arg("-l").stdout(Stdio::null()).status().is_ok()
+}
+
+fn has_fifo() -> bool {
+    cfg!(unix) && Command::new("mkfifo").arg("--version").stdout(Stdio::null()).status().is_ok()
 }
 
 fn has_ipv6() -> bool {

@@ -1,24 +1,30 @@
 //! The site itself: one page that takes a moment to begin and a moment to arrive.
 
-use std::convert::Infallible;
-use std::io;
-use std::net::TcpListener;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    io,
+    net::TcpListener,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue, SERVER};
-use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{
+    Request, Response,
+    body::{Body, Frame, Incoming},
+    header::{CONTENT_TYPE, HeaderValue, SERVER},
+    server::conn::{http1, http2},
+    service::service_fn,
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ServerConfig;
-use tokio::net::TcpStream;
-use tokio::task::JoinSet;
-use tokio::time::{Sleep, sleep};
+use tokio::{
+    net::TcpStream,
+    task::JoinSet,
+    time::{Sleep, sleep},
+};
 use tokio_rustls::TlsAcceptor;
 
 /// Serves until the process ends. A site that cannot be served shows as a refused connection.

@@ -1,19 +1,20 @@
 //! One JSON object a run, as `schema/httpstat.schema.json` describes it.
 
-use std::net::IpAddr;
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use conniver::Report;
 use serde::{Serialize, Serializer};
 
 use super::Record;
-use crate::dial::{Attempt, Outcome};
-use crate::error::Error;
-use crate::escape::{invalid_only, is_treacherous};
-use crate::exchange::Head;
-use crate::hop::Hop;
-use crate::timeline::Timeline;
-use crate::tls::Session;
+use crate::{
+    dial::{Attempt, Outcome},
+    error::Error,
+    escape::{invalid_only, is_treacherous},
+    exchange::Head,
+    hop::Hop,
+    timeline::Timeline,
+    tls::Session,
+};
 
 /// The object over several lines.
 pub(crate) fn json(record: &Record) -> String {

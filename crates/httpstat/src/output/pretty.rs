@@ -2,16 +2,21 @@
 //! knew.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
-use super::style::{BAD, FAINT, NAME, STRONG, paint, status};
-use super::{Record, View, socket, waterfall};
-use crate::dial::{Attempt, Outcome};
-use crate::error::Error;
-use crate::escape;
-use crate::exchange::Head;
-use crate::hop::Hop;
-use crate::units;
+use super::{
+    Record, View, socket,
+    style::{BAD, FAINT, NAME, STRONG, paint, status},
+    waterfall,
+};
+use crate::{
+    dial::{Attempt, Outcome},
+    error::Error,
+    escape,
+    exchange::Head,
+    hop::Hop,
+    sink::is_stdout,
+    units,
+};
 
 /// The whole report, styled; the writer strips the styles where they are not wanted.
 pub(crate) fn pretty(record: &Record, view: &View<'_>) -> String {
@@ -110,15 +115,16 @@ fn response(hop: &Hop, error: Option<&Error>, view: &View<'_>) -> String {
     let size = units::bytes(hop.exchange.received_bytes);
     let fate = match (view.saved_to, error) {
         (None, None) => "discarded".to_owned(),
-        (None, Some(_)) => "received before it failed, and discarded".to_owned(),
-        (Some(path), None) if path == Path::new("-") => "written to the standard output".to_owned(),
+        (Some(path), None) if is_stdout(path) => "written to the standard output".to_owned(),
         (Some(path), None) => format!("saved to {}", escape::text(&path.to_string_lossy())),
-        (Some(_), Some(_)) => "received before it failed; no file was left".to_owned(),
+        (Some(path), Some(_)) if !is_stdout(path) => {
+            "received until it failed; no file was left".to_owned()
+        }
+        (_, Some(_)) => "received until it failed".to_owned(),
     };
-    let rate = hop
-        .download_rate()
-        .map_or_else(String::new, |rate| paint(FAINT, format!(" · {}", units::rate(rate))));
-    let _ = writeln!(text, "{} {size} {fate}{rate}", paint(FAINT, "body:"));
+    let rate = hop.download_rate().map(|rate| ("", units::rate(rate)));
+    let body = [("body:", format!("{size} {fate}"))];
+    text.push_str(&flow(body.into_iter().chain(rate), DOT, view));
     text
 }
 

@@ -3,15 +3,17 @@
 use std::fmt::Write as _;
 
 use conniver::Warning;
-use tcpinfo::fields::{Field, Unit, Value};
-use tcpinfo::{Reading, TcpInfo, Warning as Kernel};
+use tcpinfo::{
+    Reading, TcpInfo, Warning as Kernel,
+    fields::{Field, Unit, Value},
+};
 
-use super::View;
-use super::pretty::{ABSENT, DOT, flow};
-use super::style::{BAD, FAINT, STRONG, paint};
-use crate::escape;
-use crate::hop::Hop;
-use crate::units;
+use super::{
+    View,
+    pretty::{ABSENT, DOT, flow},
+    style::{BAD, FAINT, STRONG, paint},
+};
+use crate::{escape, hop::Hop, units};
 
 /// The panel about the connection, empty if there was none.
 pub(super) fn panel(hop: &Hop, view: &View<'_>) -> String {

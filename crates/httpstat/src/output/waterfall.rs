@@ -1,11 +1,12 @@
 //! The phases as bars on a common time axis.
 
-use std::fmt::Write as _;
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use super::style::{self, BAD, FAINT, STRONG, paint};
-use crate::timeline::{Phase, Span};
-use crate::units;
+use crate::{
+    timeline::{Phase, Span},
+    units,
+};
 
 /// Draws one line a phase, at most `width` columns wide. The phase that failed stands out.
 ///

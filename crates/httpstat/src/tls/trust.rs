@@ -1,16 +1,25 @@
 //! Which certificates are believed.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use rustls::{WantsVerifier, client::WantsClientCert};
+use rustls::{
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    WantsVerifier,
+    client::{
+        WantsClientCert,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{
+        CertificateDer, ServerName, UnixTime,
+        pem::{self, PemObject as _},
+    },
+};
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, reason};
 
 /// Whose signature makes a server's certificate trustworthy.
 #[derive(Clone, Debug)]
@@ -80,8 +89,12 @@ fn read(path: &Path) -> Result<RootCertStore, Error> {
         Error::new(Kind::Certificate, format!("cannot use --cacert {}: {why}", path.display()))
     };
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unusable(&error))? {
-        let certificate = certificate.map_err(|error| unusable(&error))?;
+    let unreadable = |error| match error {
+        pem::Error::Io(error) => unusable(&reason(&error)),
+        error => unusable(&error),
+    };
+    for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
+        let certificate = certificate.map_err(unreadable)?;
         roots.add(certificate).map_err(|error| unusable(&error))?;
     }
     if roots.is_empty() {

@@ -1,16 +1,19 @@
 //! Exchanges that fail: one clear line, the right exit code, and all that was known until then.
 
-use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::SocketAddr;
-use std::process::Stdio;
-use std::sync::Mutex;
-use std::sync::mpsc::channel;
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::SocketAddr,
+    process::Stdio,
+    sync::{Mutex, mpsc::channel},
+};
 
 use serde_json::Value;
 
-use crate::server;
-use crate::tool::{Run, command, run, run_json};
+use crate::{
+    server,
+    tool::{Run, command, run, run_json},
+};
 
 /// Requests the address over `http` and checks exit code, phase and the words of the complaint.
 fn fails(address: SocketAddr, options: &[&str], code: i32, phase: &str, words: &[&str]) -> Value {
@@ -184,6 +187,48 @@ fn a_server_that_takes_no_more_shows_as_sending() {
     let words = ["did not take the whole request"];
     fails(address, &["--max-time", "0.5", "-d", &data], 28, "send", &words);
     done.send(()).unwrap();
+}
+
+#[test]
+fn endless_interim_responses_are_given_up() {
+    let address = server::raw(|mut stream| {
+        server::read_head(&mut stream);
+        let interim = "HTTP/1.1 100 Continue\r\n\r\n".repeat(1_000);
+        while stream.write_all(interim.as_bytes()).is_ok() {}
+    });
+    fails(address, &[], 8, "server", &["sends without end", &address.to_string()]);
+}
+
+#[test]
+fn every_failure_of_an_exchange_names_the_server() {
+    let head = "HTTP/1.1 200 OK\r\n";
+    let chunked = "Transfer-Encoding: chunked\r\n\r\n";
+    let answers = [
+        (String::new(), 52),
+        (head.to_owned(), 56),
+        ("HTTP/7.0 200 OK\r\n\r\n".to_owned(), 8),
+        ("<html>hello</html>".to_owned() + "\r\n\r\n", 8),
+        (format!("{head}Content-Length: -5\r\n\r\nhello"), 8),
+        (format!("{head}Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!"), 8),
+        (format!("{head}Content-Length: 99999999999999999999\r\n\r\nhello"), 8),
+        (format!("{head}Content-Length: 9\r\n\r\nhello"), 18),
+        (format!("{head}{chunked}-5\r\nhello\r\n0\r\n\r\n"), 8),
+        (format!("{head}{chunked}fffffffffffffffff\r\nhello"), 8),
+        (format!("{head}{chunked}5\r\nhello\r\n"), 18),
+        ("\x15\x03\x01\0\x02\x02\x46".to_owned(), 8),
+    ];
+    for (answer, code) in answers {
+        let address = server::canned(answer.clone());
+        let (run, _) = run_json(&[&format!("http://{address}/")]);
+        assert_eq!(run.code, code, "{answer:?}: {run:?}");
+        assert!(run.complaint().contains(&address.to_string()), "{answer:?}: {run:?}");
+    }
+}
+
+#[test]
+fn a_complaint_is_one_line_of_bounded_length() {
+    let (run, _) = run_json(&[&format!("http://{}.invalid/", "a".repeat(100_000))]);
+    assert!(run.complaint().len() < 3_000, "{}", run.stderr.len());
 }
 
 #[test]

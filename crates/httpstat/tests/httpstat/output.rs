@@ -2,8 +2,10 @@
 
 use std::process::Stdio;
 
-use crate::server;
-use crate::tool::{Run, command, run, run_json};
+use crate::{
+    server,
+    tool::{Run, command, run, run_json},
+};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Test: value\r\n\r\nhello";
 

@@ -1,23 +1,31 @@
 //! Servers that behave, and servers that do not.
 
-use std::convert::Infallible;
-use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::pin::Pin;
-use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
-use std::thread;
+use std::{
+    convert::Infallible,
+    io::{self, Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, channel},
+    },
+    task::{Context, Poll},
+    thread,
+};
 
 use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{
+    Request, Response,
+    body::{Bytes, Incoming},
+    server::conn::{http1, http2},
+    service::service_fn,
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{CertificateParams, SanType};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, SupportedProtocolVersion};
+use rustls::{
+    ServerConfig, SupportedProtocolVersion,
+    pki_types::{CertificateDer, PrivateKeyDer},
+};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsAcceptor;
 

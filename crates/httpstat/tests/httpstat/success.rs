@@ -1,17 +1,14 @@
 //! Exchanges that succeed: what is sent, what is measured, where the body goes.
 
-use std::fs;
-use std::io::Write as _;
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
+use std::{fs, io::Write as _, sync::mpsc, thread, time::Duration};
 
-use hyper::body::Bytes;
-use hyper::{Response, StatusCode};
+use hyper::{Response, StatusCode, body::Bytes};
 use serde_json::Value;
 
-use crate::server;
-use crate::tool::{Run, command, hop, run, run_json};
+use crate::{
+    server,
+    tool::{Run, command, hop, run, run_json},
+};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
@@ -198,6 +195,37 @@ fn bytes_on_the_connection_are_those_the_server_counted() {
     assert_eq!(hop["response"]["body_bytes"], 3_000_000);
     assert_eq!(hop["connection"]["txBytes"], counts.received);
     assert_eq!(hop["connection"]["rxBytes"], counts.sent);
+    if cfg!(target_os = "linux") {
+        let info = &hop["connection"]["closedInfo"];
+        assert_eq!(info["txBytes"], counts.received, "{info:#}");
+        // Linux counts the server's FIN as a byte, if it was there before the socket closed.
+        let received = info["rxBytes"].as_u64().unwrap();
+        assert!((counts.sent..=counts.sent + 1).contains(&received), "{info:#}");
+        assert_eq!(hop["connection"]["openedInfo"]["state"], "ESTABLISHED");
+    }
+}
+
+#[test]
+fn an_answer_without_body_ends_with_its_head() {
+    for status in ["204 No Content", "304 Not Modified"] {
+        let response = format!("HTTP/1.1 {status}\r\nContent-Length: 5\r\n\r\nhello");
+        let hop = hop(&[&format!("http://{}/", server::canned(response))]);
+        assert_eq!(hop["response"]["body_bytes"], 0);
+    }
+}
+
+#[test]
+fn an_early_answer_to_a_large_upload_is_shown() {
+    let address = server::raw(|mut stream| {
+        server::read_head(&mut stream);
+        stream.write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno").unwrap();
+        // Keeps the connection open until the client leaves.
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    });
+    let file = tempfile::NamedTempFile::new().unwrap();
+    file.as_file().set_len(8 << 20).unwrap();
+    let hop = hop(&[&format!("http://{address}/"), "-d", &format!("@{}", file.path().display())]);
+    assert_eq!(hop["response"]["status_code"], 413);
 }
 
 #[test]

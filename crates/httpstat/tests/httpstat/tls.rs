@@ -2,18 +2,19 @@
 
 use std::io::{Read as _, Write as _};
 
-use hyper::body::Bytes;
-use hyper::{Response, Version};
+use hyper::{Response, Version, body::Bytes};
 use rcgen::SanType;
-use rustls::SupportedProtocolVersion;
-use rustls::version::{TLS12, TLS13};
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
+use rustls::{
+    SupportedProtocolVersion,
+    version::{TLS12, TLS13},
+};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use crate::server::{self, Identity};
-use crate::tool::{hop, run, run_json};
+use crate::{
+    server::{self, Identity},
+    tool::{hop, run, run_json},
+};
 
 const BOTH: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 const ALPN: [&str; 2] = ["h2", "http/1.1"];
@@ -224,8 +225,23 @@ fn a_cancelled_stream_is_a_failure_to_receive() {
     });
     let (run, value) = run_json(&["-k", &url]);
     assert_eq!(run.code, 56, "{run:?}");
-    assert!(run.complaint().contains("the server cancelled with INTERNAL_ERROR"), "{run:?}");
+    assert!(run.complaint().contains("cancelled with INTERNAL_ERROR"), "{run:?}");
     assert!(value["hops"][0]["connection"].is_object());
+}
+
+#[test]
+fn a_server_that_goes_away_is_a_failure_to_receive() {
+    // RFC 9113, section 6.8: no stream was or will be processed, ENHANCE_YOUR_CALM.
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let goaway = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x0b];
+    let url = unruly(move |mut stream| async move {
+        stream.write_all(&[settings.as_slice(), &goaway].concat()).await.unwrap();
+        // Keeps the connection open until the client leaves.
+        let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    });
+    let (run, _) = run_json(&["-k", &url]);
+    assert_eq!(run.code, 56, "{run:?}");
+    assert!(run.complaint().contains("cancelled with ENHANCE_YOUR_CALM"), "{run:?}");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Runs the command and checks whatever it prints as JSON.
 
-use std::process::{Command, Output, Stdio};
-use std::sync::LazyLock;
+use std::{
+    process::{Command, Output, Stdio},
+    sync::LazyLock,
+};
 
 use jsonschema::Validator;
 use serde_json::Value;

@@ -11,10 +11,7 @@ mod ring;
 use std::sync::Arc;
 
 use rcgen::{PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm};
-use rustls::SignatureScheme;
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::PrivateKeyDer;
-use rustls::sign;
+use rustls::{SignatureScheme, crypto::CryptoProvider, pki_types::PrivateKeyDer, sign};
 
 /// The algorithms of TLS, or why there are none on this machine.
 pub(crate) fn provider() -> Result<CryptoProvider, &'static str> {

@@ -1,8 +1,10 @@
 //! ring, for every processor; building it takes a C compiler.
 
 use rcgen::KeyPair;
-use rustls::crypto::ring;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{
+    crypto::ring,
+    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+};
 
 use super::Backend;
 
