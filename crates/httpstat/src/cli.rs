@@ -13,7 +13,7 @@ use crate::{dial::Family, error::Kind, request::HeaderEdit, sink, tls::Trust};
 #[command(name = "httpstat", version, max_term_width = 80, args_override_self = true)]
 pub(crate) struct Cli {
     /// What to request; without a scheme, https unless the port is 80
-    #[arg(required_unless_present = "demo")]
+    #[arg(required_unless_present_any = ["demo", "verbose"])]
     pub(crate) url: Option<String>,
 
     /// Request method [default: GET, or POST with --data]
@@ -71,7 +71,7 @@ pub(crate) struct Cli {
     #[arg(long, value_enum, default_value_t = Format::Pretty)]
     pub(crate) format: Format,
 
-    /// Show every attempt, the request header and all socket facts
+    /// Show every attempt, the request header and all socket facts; alone, the version
     #[arg(short, long)]
     pub(crate) verbose: bool,
 
@@ -112,7 +112,16 @@ impl Cli {
     /// Reads the arguments of this process; on a usage error, or for --help, it ends here.
     pub(crate) fn from_process() -> Self {
         let matches = Self::command().after_long_help(exit_codes()).get_matches();
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+        let cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        if cli.asks_for_version() {
+            Self::command().get_matches_from(["httpstat", "--version"]);
+        }
+        cli
+    }
+
+    /// `-v` alone, as some programs of this name have it.
+    fn asks_for_version(&self) -> bool {
+        self.verbose && self.url.is_none() && !self.demo
     }
 
     pub(crate) fn method(&self) -> Method {
@@ -153,6 +162,11 @@ impl Cli {
             Color::Never => ColorChoice::Never,
         }
     }
+}
+
+/// Name and version of this program.
+pub(crate) fn version_line() -> String {
+    Cli::command().render_version()
 }
 
 fn seconds(text: &str) -> Result<Duration, &'static str> {
@@ -213,6 +227,13 @@ mod tests {
         for arguments in nonsense {
             assert!(parse(arguments).is_err(), "{arguments:?}");
         }
+    }
+
+    #[test]
+    fn verbose_alone_asks_for_the_version() {
+        assert!(parse(&["-v"]).unwrap().asks_for_version());
+        assert!(!parse(&["-v", "u"]).unwrap().asks_for_version());
+        assert!(!parse(&["-v", "--demo"]).unwrap().asks_for_version());
     }
 
     #[test]

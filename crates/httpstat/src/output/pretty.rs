@@ -9,6 +9,7 @@ use super::{
     waterfall,
 };
 use crate::{
+    cli::version_line,
     dial::{Attempt, Outcome},
     error::Error,
     escape,
@@ -34,7 +35,8 @@ pub(crate) fn pretty(record: &Record, view: &View<'_>) -> String {
         })
         .filter(|section| !section.is_empty())
         .collect();
-    sections.join("\n")
+    let version = if view.verbose { version_line() } else { String::new() };
+    version + &sections.join("\n")
 }
 
 fn connection(hop: &Hop, view: &View<'_>) -> String {

@@ -112,6 +112,17 @@ fn json_is_spread_out_and_jsonl_is_one_line() {
 }
 
 #[test]
+fn verbose_shows_the_version_alone_or_above_the_report() {
+    let version = concat!("httpstat ", env!("CARGO_PKG_VERSION"), "\n");
+    for flag in ["-v", "-V", "--version"] {
+        let run = run(&[flag]);
+        assert_eq!((run.code, run.stdout.as_str(), run.stderr.as_str()), (0, version, ""));
+    }
+    let url = format!("http://{}/", server::canned(OK));
+    assert!(run(&["-v", &url]).stdout.starts_with(&format!("{version}GET {url}\n")));
+}
+
+#[test]
 fn the_help_lists_the_exit_codes() {
     let help = run(&["--help"]);
     assert_eq!(help.code, 0);
