@@ -6,7 +6,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
         Arc, Mutex, Weak,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicU32, Ordering::Relaxed},
         mpsc::Receiver,
     },
     thread,
@@ -117,7 +117,10 @@ fn a_stream_whose_close_panics_is_reported_once() {
 #[cfg(unix)]
 #[test]
 fn a_stream_that_panics_when_it_is_asked_for_its_socket_is_reported_once() {
-    use std::os::fd::{AsFd, BorrowedFd};
+    use std::{
+        os::fd::{AsFd, BorrowedFd},
+        sync::atomic::AtomicBool,
+    };
 
     struct Stream<'a>(TcpStream, &'a AtomicBool);
     impl AsFd for Stream<'_> {
