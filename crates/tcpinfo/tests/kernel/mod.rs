@@ -1,23 +1,39 @@
-//! Tests that need a kernel with Multipath TCP.
+//! Tests that need a kernel with Multipath TCP or IPv6.
 
 use std::{
-    io,
-    net::{TcpListener, TcpStream},
+    io::{self, Read, Write},
+    net::{TcpListener, TcpStream, UdpSocket},
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
 };
 
 use libtest_mimic::{Failed, Trial};
-use tcpinfo::is_mptcp;
+use tcpinfo::{ErrorKind, TcpInfo, is_mptcp};
 
 use super::{Test, same};
 
-pub(crate) fn trials() -> [Trial; 2] {
+pub(crate) fn trials() -> [Trial; 3] {
     let has_mptcp = mptcp_socket().is_ok();
-    let tests: [(bool, &str, Test); 2] = [
+    let has_ipv6 = TcpListener::bind("[::1]:0").is_ok();
+    let tests: [(bool, &str, Test); 3] = [
+        (has_ipv6, "connections_over_ipv6_are_counted_and_told_from_udp", ipv6),
         (has_mptcp, "multipath_tcp_is_seen_at_both_ends", multipath),
         (has_mptcp, "a_fallback_from_multipath_tcp_is_plain_tcp", multipath_fallback),
     ];
     tests.map(|(possible, name, test)| Trial::test(name, test).with_ignored_flag(!possible))
+}
+
+/// For a socket that is not TCP the kernel answers otherwise than over IPv4.
+fn ipv6() -> Result<(), Failed> {
+    let listener = TcpListener::bind("[::1]:0")?;
+    let mut client = TcpStream::connect(listener.local_addr()?)?;
+    let (mut server, _) = listener.accept()?;
+    client.write_all(&[1; 12_345])?;
+    server.read_exact(&mut [0; 12_345])?;
+    same("received", TcpInfo::read(&server)?.rx_bytes(), Some(12_345))?;
+    same("sent", TcpInfo::read(&client)?.tx_bytes().is_some_and(|sent| sent >= 12_345), true)?;
+
+    let udp = UdpSocket::bind("[::1]:0")?;
+    same("UDP", TcpInfo::read(&udp).unwrap_err().kind(), ErrorKind::NotTcp)
 }
 
 fn multipath() -> Result<(), Failed> {
