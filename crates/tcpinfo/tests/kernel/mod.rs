@@ -1,23 +1,30 @@
-//! Tests that need a kernel with Multipath TCP or IPv6.
+//! Tests that need a kernel with Multipath TCP, IPv6 or BBR.
 
 use std::{
     io::{self, Read, Write},
     net::{TcpListener, TcpStream, UdpSocket},
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    sync::atomic::{
+        AtomicU32,
+        Ordering::{Acquire, Release},
+    },
 };
 
 use libtest_mimic::{Failed, Trial};
-use tcpinfo::{ErrorKind, TcpInfo, is_mptcp};
+use tcpinfo::{Congestion, CongestionInfo, ErrorKind, TcpInfo, is_mptcp};
 
 use super::{Test, same};
 
-pub(crate) fn trials() -> [Trial; 3] {
+pub(crate) fn trials() -> [Trial; 4] {
     let has_mptcp = mptcp_socket().is_ok();
     let has_ipv6 = TcpListener::bind("[::1]:0").is_ok();
-    let tests: [(bool, &str, Test); 3] = [
+    let has_bbr =
+        TcpListener::bind("127.0.0.1:0").is_ok_and(|socket| set_congestion(&socket, "bbr").is_ok());
+    let tests: [(bool, &str, Test); 4] = [
         (has_ipv6, "connections_over_ipv6_are_counted_and_told_from_udp", ipv6),
         (has_mptcp, "multipath_tcp_is_seen_at_both_ends", multipath),
         (has_mptcp, "a_fallback_from_multipath_tcp_is_plain_tcp", multipath_fallback),
+        (has_bbr, "facts_of_one_algorithm_never_bear_the_name_of_another", congestion_switched),
     ];
     tests.map(|(possible, name, test)| Trial::test(name, test).with_ignored_flag(!possible))
 }
@@ -54,6 +61,57 @@ fn multipath_fallback() -> Result<(), Failed> {
     let client = TcpStream::connect(listener.local_addr()?)?;
     same("plain client", is_mptcp(&client)?, false)?;
     same("server of a plain client", is_mptcp(&listener.accept()?.0)?, false)
+}
+
+/// The kernel's answer bears no type, and another thread may switch the algorithm at any moment: once
+/// in every round here, somewhere among the calls of a read.
+fn congestion_switched() -> Result<(), Failed> {
+    const ROUNDS: u32 = 1000;
+    let socket = TcpListener::bind("127.0.0.1:0")?;
+    let (begun, switched) = (AtomicU32::new(0), AtomicU32::new(0));
+    let await_round = |counter: &AtomicU32, round| {
+        while counter.load(Acquire) < round {
+            std::thread::yield_now();
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 1..=ROUNDS {
+                await_round(&begun, round);
+                set_congestion(&socket, "bbr").unwrap();
+                switched.store(round, Release);
+            }
+        });
+        let mut mixed = 0;
+        for round in 1..=ROUNDS {
+            set_congestion(&socket, "reno").unwrap();
+            begun.store(round, Release);
+            loop {
+                let Congestion { name, info, .. } = Congestion::read(&socket).unwrap();
+                let is_bbr = matches!(info, Some(CongestionInfo::Bbr(_)));
+                mixed += u32::from(info.is_some() && (!is_bbr || name.as_str() != "bbr"));
+                if name.as_str() == "bbr" {
+                    break;
+                }
+            }
+            await_round(&switched, round);
+        }
+        same("answers that mix two algorithms", mixed, 0)
+    })
+}
+
+fn set_congestion(socket: &TcpListener, name: &str) -> io::Result<()> {
+    let len = libc::socklen_t::try_from(name.len()).unwrap();
+    // SAFETY: the name lives through the call and `len` is its length.
+    answer(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_CONGESTION,
+            name.as_ptr().cast(),
+            len,
+        )
+    })
 }
 
 fn mptcp_socket() -> io::Result<OwnedFd> {
