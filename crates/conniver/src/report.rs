@@ -1,13 +1,15 @@
-use std::{any::Any, fmt, net::SocketAddr, ops::Deref, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    fmt,
+    net::SocketAddr,
+    ops::Deref,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use tcpinfo::{Packed, TcpInfo, Thresholds};
 
-use crate::{
-    ConnId, Failure, Role, Timestamp,
-    block::{Block, Counts},
-    clock,
-    conn::Probe,
-};
+use crate::{ConnId, Failure, Role, Timestamp, block::Block, clock, conn::Probe};
 
 /// A connection at one moment of its life.
 ///
@@ -72,15 +74,17 @@ impl Snapshot {
     pub(crate) fn take(block: &Arc<Block>, now: u64) -> Self {
         let anchor = &block.anchor;
         let moment = |at: u64| (at != 0).then(|| anchor.at(at));
-        let (rx, tx): (Counts, Counts) = (block.rx.counts(), block.tx.counts());
+        let (rx, tx) = (block.rx.counts(), block.tx.counts());
         let failures = block.failures();
+        // A coarse reading may lag behind what was stamped with an exact one.
+        let stamped = [rx.last_at, tx.last_at, rx.ended_at, tx.ended_at].into_iter().max();
         Self {
             id: block.id,
             role: block.labels.role,
             local_addr: block.local_addr,
             remote_addr: block.remote_addr,
             opened_at: anchor.opened(),
-            taken_at: anchor.at(now.max(rx.last_at).max(tx.last_at)),
+            taken_at: anchor.at(now.max(stamped.unwrap_or(0))),
             first_rx_at: moment(rx.first_at),
             first_tx_at: moment(tx.first_at),
             last_rx_at: moment(rx.last_at),
@@ -94,7 +98,7 @@ impl Snapshot {
             rx_err: failures.rx,
             tx_err: failures.tx,
             info_err: failures.info,
-            reconnects: block.reconnects.load(std::sync::atomic::Ordering::Relaxed),
+            reconnects: block.reconnects.load(Relaxed),
             info: None,
             block: Arc::clone(block),
         }
