@@ -45,6 +45,8 @@ pub(crate) struct Block {
     facts_unavailable: bool,
     /// Made for the first error only, so that most connections never meet the lock.
     failures: OnceLock<Box<Mutex<Failures>>>,
+    /// Made for the first thread that shares a direction with its owner.
+    spills: OnceLock<Box<Spills>>,
 }
 
 /// The last error of each sort.
@@ -99,6 +101,7 @@ impl Block {
             reconnects: AtomicU32::new(0),
             facts_unavailable,
             failures: OnceLock::new(),
+            spills: OnceLock::new(),
         }
     }
 
@@ -113,7 +116,7 @@ impl Block {
     #[inline]
     pub(crate) fn received_shared(&self, room: usize, result: &io::Result<usize>) {
         self.note_end_of_stream(room, result);
-        self.count(Side::Rx, result, Direction::add_shared);
+        self.count(Side::Rx, result, |rx, bytes| rx.add_shared(bytes, || &self.spills().rx));
     }
 
     /// Counts what a write through `&mut` did.
@@ -125,7 +128,7 @@ impl Block {
     /// Counts what a write through `&` did, which another thread may do at the same time.
     #[inline]
     pub(crate) fn sent_shared(&self, result: &io::Result<usize>) {
-        self.count(Side::Tx, result, Direction::add_shared);
+        self.count(Side::Tx, result, |tx, bytes| tx.add_shared(bytes, || &self.spills().tx));
     }
 
     /// A read that had room and got nothing has met the end of the stream.
@@ -173,6 +176,18 @@ impl Block {
     /// Marks the connection as over for those who still hold a handle.
     pub(crate) fn end(&self, now: u64) {
         self.ended_at.store(now, Relaxed);
+    }
+
+    pub(crate) fn rx_counts(&self) -> Counts {
+        self.rx.counts(self.spills.get().map(|spills| &spills.rx))
+    }
+
+    pub(crate) fn tx_counts(&self) -> Counts {
+        self.tx.counts(self.spills.get().map(|spills| &spills.tx))
+    }
+
+    fn spills(&self) -> &Spills {
+        self.spills.get_or_init(Box::default)
     }
 
     #[inline]
@@ -228,7 +243,7 @@ pub(crate) enum Side {
 ///
 /// One thread at a time writes them with plain loads and stores, which cost a tenth of an atomic
 /// addition: the holder of `&mut`, or the first thread that came by `&`. Should another thread read
-/// or write in the same direction through `&`, it counts in [`Spill`], and the sum is exact.
+/// or write in the same direction through `&`, it counts in a [`Spill`], and the sum is exact.
 #[derive(Default)]
 #[repr(C)]
 pub(crate) struct Direction {
@@ -238,10 +253,15 @@ pub(crate) struct Direction {
     last_at: AtomicU64,
     ended_at: AtomicU64,
     owner: AtomicU64,
-    spill: OnceLock<Box<Spill>>,
 }
 
-/// Counters of threads that share a direction with its owner.
+/// Counters of threads that share a direction with its owner, for both directions.
+#[derive(Default)]
+struct Spills {
+    rx: Spill,
+    tx: Spill,
+}
+
 #[derive(Default)]
 struct Spill {
     bytes: AtomicU64,
@@ -261,7 +281,7 @@ pub(crate) struct Counts {
 impl Direction {
     /// Adds one operation; the caller is the only one to write this direction.
     #[inline]
-    pub(crate) fn add(&self, bytes: NonZeroU64) {
+    fn add(&self, bytes: NonZeroU64) {
         let mut now = clock::coarse();
         if self.first_at.load(Relaxed) == 0 {
             now = self.begin();
@@ -273,22 +293,27 @@ impl Direction {
 
     /// Adds one operation, perhaps while another thread does the same.
     #[inline]
-    pub(crate) fn add_shared(&self, bytes: NonZeroU64) {
+    fn add_shared<'a>(&self, bytes: NonZeroU64, spill: impl FnOnce() -> &'a Spill) {
         let token = thread_token();
         if token != 0 && self.owner.load(Relaxed) == token {
             self.add(bytes);
         } else {
-            self.add_as_newcomer(token, bytes);
+            self.add_as_newcomer(token, bytes, spill);
         }
     }
 
     #[cold]
-    fn add_as_newcomer(&self, token: u64, bytes: NonZeroU64) {
+    fn add_as_newcomer<'a>(
+        &self,
+        token: u64,
+        bytes: NonZeroU64,
+        spill: impl FnOnce() -> &'a Spill,
+    ) {
         if token != 0 && self.owner.compare_exchange(0, token, AcqRel, Acquire).is_ok() {
             return self.add(bytes);
         }
         let now = if self.first_at.load(Relaxed) == 0 { self.begin() } else { clock::coarse() };
-        let spill = self.spill.get_or_init(Box::default);
+        let spill = spill();
         // Whoever is last by less than a tick does not matter.
         spill.last_at.store(now, Relaxed);
         spill.bytes.fetch_add(bytes.get(), Relaxed);
@@ -311,7 +336,7 @@ impl Direction {
         }
     }
 
-    pub(crate) fn counts(&self) -> Counts {
+    fn counts(&self, spill: Option<&Spill>) -> Counts {
         let first_at = self.first_at.load(Relaxed);
         let mut counts = Counts {
             bytes: self.bytes.load(Relaxed),
@@ -321,7 +346,7 @@ impl Direction {
             last_at: self.last_at.load(Relaxed).max(first_at),
             ended_at: self.ended_at.load(Relaxed),
         };
-        if let Some(spill) = self.spill.get() {
+        if let Some(spill) = spill {
             counts.bytes = counts.bytes.wrapping_add(spill.bytes.load(Relaxed));
             counts.ops = counts.ops.wrapping_add(spill.ops.load(Relaxed));
             counts.last_at = counts.last_at.max(spill.last_at.load(Relaxed));

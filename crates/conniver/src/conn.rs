@@ -24,9 +24,9 @@ pub(crate) type Probe<S> = fn(&S) -> Result<Packed, tcpinfo::Error>;
 ///
 /// It reads and writes as the bare stream does: `std::io::Read` and `Write` (also through `&Conn`,
 /// so that one thread reads while another writes), and with feature `tokio` its asynchronous
-/// counterparts. Nothing is allocated, locked or logged for a read or write; only the first error,
-/// and the first time that a second thread moves bytes in the same direction through `&Conn`, take
-/// one allocation each. That second thread pays about 20 ns an operation more than the first.
+/// counterparts. Nothing is allocated, locked or logged for a read or write that moves bytes; only an
+/// error takes a lock and an allocation, and so does, once, a second thread that moves bytes in the
+/// same direction through `&Conn`. That thread pays about 20 ns an operation more than the first.
 ///
 /// Bytes that are moved past the wrapper, through the stream or descriptor that it lends (`sendfile`,
 /// `splice`, [`get_ref`](Self::get_ref)), are not counted; [`Report::kernel_tx_bytes`] and

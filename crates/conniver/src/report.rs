@@ -74,7 +74,7 @@ impl Snapshot {
     pub(crate) fn take(block: &Arc<Block>, now: u64) -> Self {
         let anchor = &block.anchor;
         let moment = |at: u64| (at != 0).then(|| anchor.at(at));
-        let (rx, tx) = (block.rx.counts(), block.tx.counts());
+        let (rx, tx) = (block.rx_counts(), block.tx_counts());
         let failures = block.failures();
         // A coarse reading may lag behind what was stamped with an exact one.
         let stamped = [rx.last_at, tx.last_at, rx.ended_at, tx.ended_at].into_iter().max();

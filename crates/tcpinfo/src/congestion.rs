@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::{AsSock, Error, sys};
+use crate::{AsSock, Error, ErrorKind, sys};
 
 /// Name of a congestion control algorithm, such as `cubic` or `bbr`.
 ///
@@ -95,7 +95,11 @@ impl Congestion {
         // can be switched between the two calls, so the name must be the same after as before.
         let mut name = sys::congestion_name(sock)?;
         for _ in 0..3 {
-            let info = sys::congestion_info(sock)?;
+            let info = match sys::congestion_info(sock) {
+                // Before Linux 4.1 only the name could be asked for.
+                Err(error) if error.kind() == ErrorKind::Unsupported => break,
+                answer => answer?,
+            };
             let after = sys::congestion_name(sock)?;
             if name == after {
                 return Ok(Self::decode(name, info.as_bytes()));

@@ -59,6 +59,7 @@
 //! congestion control name; no heap allocation. The kernel takes the socket's lock for it, so a
 //! call may wait for another thread's `send` on the same socket.
 
+#![deny(unsafe_code)]
 #![cfg_attr(
     not(test),
     warn(
@@ -84,6 +85,7 @@ mod reading;
 mod sock;
 mod socket;
 mod state;
+#[allow(unsafe_code, reason = "the system calls")]
 mod sys;
 mod warning;
 

@@ -60,7 +60,7 @@ pub(crate) fn congestion_name(sock: Sock<'_>) -> Result<CongestionName, Error> {
 pub(crate) fn congestion_info(sock: Sock<'_>) -> Result<CcInfo, Error> {
     let mut bytes = [0; CcInfo::CAPACITY];
     let returned = getsockopt(sock, libc::IPPROTO_TCP, TCP_CC_INFO, &mut bytes)
-        .map_err(|os| refusal(sock, "TCP_CC_INFO", Missing::NotTcp, os))?;
+        .map_err(|os| refusal(sock, "TCP_CC_INFO", Missing::Unsupported, os))?;
     Ok(CcInfo::new(bytes, returned))
 }
 
