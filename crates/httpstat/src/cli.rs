@@ -40,7 +40,7 @@ pub(crate) struct Cli {
     #[arg(short = 'k', long)]
     insecure: bool,
 
-    /// Trust the certificates in this PEM file instead of the system's
+    /// Trust the authorities in this PEM file instead of the system's
     #[arg(long, value_name = "FILE")]
     cacert: Option<PathBuf>,
 

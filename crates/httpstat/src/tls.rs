@@ -112,9 +112,9 @@ fn failure(error: &io::Error, target: &Target) -> Error {
         Some(rustls::Error::InvalidCertificate(why)) => (
             Kind::Certificate,
             format!(
-                "the certificate of {endpoint} is not trusted: {}; accept it with -k, or trust its \
-                 issuer with --cacert FILE",
-                distrust(why, target)
+                "the certificate of {endpoint} is not trusted: {}; {}",
+                distrust(why, target),
+                remedy(why)
             ),
         ),
         Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => (
@@ -136,6 +136,15 @@ fn failure(error: &io::Error, target: &Target) -> Error {
         ),
     };
     Error::new(kind, message)
+}
+
+fn remedy(why: &CertificateError) -> &'static str {
+    match why {
+        CertificateError::UnknownIssuer => {
+            "accept it with -k, or trust its issuer with --cacert FILE"
+        }
+        _ => "accept it with -k",
+    }
 }
 
 fn distrust(why: &CertificateError, target: &Target) -> String {

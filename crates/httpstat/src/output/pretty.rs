@@ -142,9 +142,11 @@ fn header_line(prefix: &str, name: &str, value: &str, view: &View<'_>) -> String
 }
 
 fn timing(hop: &Hop, error: Option<&Error>, view: &View<'_>) -> String {
-    let Some(total) = hop.timeline.total() else { return String::new() };
+    let spans = hop.timeline.spans();
+    let total = hop.timeline.total().filter(|_| !spans.is_empty());
+    let Some(total) = total else { return String::new() };
     let failed = error.and_then(|error| error.phase);
-    let mut text = waterfall::draw(&hop.timeline.spans(), total, failed, view.width);
+    let mut text = waterfall::draw(&spans, total, failed, view.width);
     let marks = hop.timeline.marks().into_iter().map(|mark| (mark.title, units::time(mark.at)));
     text.push_str(&flow(marks, DOT, view));
     text
