@@ -244,8 +244,7 @@ impl Report {
     ///
     /// More than [`rx_bytes`](Snapshot::rx_bytes) by what was never read, or read past the wrapper.
     pub fn kernel_rx_bytes(&self) -> Option<u64> {
-        let received = |info: TcpInfo| info.rx_bytes();
-        received(self.closed_info()?)?.checked_sub(received(self.opened_info()?)?)
+        self.closed_info()?.rx_bytes()?.checked_sub(self.opened_info()?.rx_bytes()?)
     }
 }
 

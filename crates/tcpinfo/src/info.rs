@@ -221,12 +221,12 @@ portable! {
     /// Window that we advertised last, scaled.
     ///
     /// Linux: `tcpi_rcv_wnd` (6.2; `tcpi_rcv_space` is not a window).
-    rx_window: u64 as "rxWindow" { Linux(info) => info.rcv_wnd().value().map(u64::from) }
+    rx_window: u64 as "rxWindow" { Linux(info) => wide(info.rcv_wnd()) }
 
     /// Window that the peer advertised, scaled.
     ///
     /// Linux: `tcpi_snd_wnd` (5.4).
-    tx_window: u64 as "txWindow" { Linux(info) => info.snd_wnd().value().map(u64::from) }
+    tx_window: u64 as "txWindow" { Linux(info) => wide(info.snd_wnd()) }
 
     /// Slow start threshold; absent while slow start was never left. On Linux segments times the
     /// segment size of the moment.
@@ -237,12 +237,12 @@ portable! {
     /// Slow start threshold in segments, on systems that count it so.
     ///
     /// Linux: `tcpi_snd_ssthresh`.
-    tx_ssthresh_segs: u64 as "txSSThresholdSegs" { Linux(info) => info.snd_ssthresh().value().map(u64::from) }
+    tx_ssthresh_segs: u64 as "txSSThresholdSegs" { Linux(info) => wide(info.snd_ssthresh()) }
 
     /// How far the advertised receive window may grow at the moment.
     ///
     /// Linux: `tcpi_rcv_ssthresh`.
-    rx_ssthresh: u64 as "rxSSThreshold" { Linux(info) => info.rcv_ssthresh().value().map(u64::from) }
+    rx_ssthresh: u64 as "rxSSThreshold" { Linux(info) => wide(info.rcv_ssthresh()) }
 
     /// Congestion window. On Linux segments times the segment size of the moment.
     ///
@@ -252,17 +252,17 @@ portable! {
     /// Congestion window in segments.
     ///
     /// Linux: `tcpi_snd_cwnd`.
-    tx_cwnd_segs: u64 as "txCWindowSegs" { Linux(info) => info.snd_cwnd().value().map(u64::from) }
+    tx_cwnd_segs: u64 as "txCWindowSegs" { Linux(info) => wide(info.snd_cwnd()) }
 
     /// By how many segments the path may reorder before a loss is assumed.
     ///
     /// Linux: `tcpi_reordering`.
-    reordering_segs: u64 as "reorderingSegs" { Linux(info) => info.reordering().value().map(u64::from) }
+    reordering_segs: u64 as "reorderingSegs" { Linux(info) => wide(info.reordering()) }
 
     /// Segments retransmitted in the connection's life.
     ///
     /// Linux: `tcpi_total_retrans`.
-    retransmitted_segs: u64 as "retransmits" { Linux(info) => info.total_retrans().value().map(u64::from) }
+    retransmitted_segs: u64 as "retransmits" { Linux(info) => wide(info.total_retrans()) }
 
     /// Payload retransmitted in the connection's life.
     ///
@@ -272,7 +272,7 @@ portable! {
     /// Retransmission timeouts in the connection's life.
     ///
     /// Linux: `tcpi_total_rto` (6.7, wraps at 2^16).
-    timeouts: u64 as "timeouts" { Linux(info) => info.total_rto().value().map(u64::from) }
+    timeouts: u64 as "timeouts" { Linux(info) => wide(info.total_rto()) }
 
     /// How often the retransmission timeout is doubled at the moment.
     ///
@@ -287,7 +287,7 @@ portable! {
     /// Duplicates that the peer reported: evidence of needless retransmissions.
     ///
     /// Linux: `tcpi_dsack_dups` (4.19).
-    spurious_retransmits: u64 as "spuriousRetransmits" { Linux(info) => info.dsack_dups().value().map(u64::from) }
+    spurious_retransmits: u64 as "spuriousRetransmits" { Linux(info) => wide(info.dsack_dups()) }
 
     /// Payload sent, retransmissions included.
     ///
@@ -308,42 +308,44 @@ portable! {
     /// Segments sent of any kind.
     ///
     /// Linux: `tcpi_segs_out` (4.2).
-    tx_segs: u64 as "txSegs" { Linux(info) => info.segs_out().value().map(u64::from) }
+    tx_segs: u64 as "txSegs" { Linux(info) => wide(info.segs_out()) }
 
     /// Segments received of any kind.
     ///
     /// Linux: `tcpi_segs_in` (4.2).
-    rx_segs: u64 as "rxSegs" { Linux(info) => info.segs_in().value().map(u64::from) }
+    rx_segs: u64 as "rxSegs" { Linux(info) => wide(info.segs_in()) }
 
     /// Segments with payload sent, retransmissions included.
     ///
     /// Linux: `tcpi_data_segs_out` (4.6).
-    tx_data_segs: u64 as "txDataSegs" { Linux(info) => info.data_segs_out().value().map(u64::from) }
+    tx_data_segs: u64 as "txDataSegs" { Linux(info) => wide(info.data_segs_out()) }
 
     /// Segments with payload received.
     ///
     /// Linux: `tcpi_data_segs_in` (4.6).
-    rx_data_segs: u64 as "rxDataSegs" { Linux(info) => info.data_segs_in().value().map(u64::from) }
+    rx_data_segs: u64 as "rxDataSegs" { Linux(info) => wide(info.data_segs_in()) }
 
     /// Packets received out of order.
     ///
     /// Linux: `tcpi_rcv_ooopack` (5.4).
-    rx_out_of_order_packets: u64 as "rxOutOfOrderPackets" { Linux(info) => info.rcv_ooopack().value().map(u64::from) }
+    rx_out_of_order_packets: u64 as "rxOutOfOrderPackets" {
+        Linux(info) => wide(info.rcv_ooopack())
+    }
 
     /// Reordering events seen by the sender.
     ///
     /// Linux: `tcpi_reord_seen` (4.19).
-    reordering_events: u64 as "reorderingEvents" { Linux(info) => info.reord_seen().value().map(u64::from) }
+    reordering_events: u64 as "reorderingEvents" { Linux(info) => wide(info.reord_seen()) }
 
     /// Segments delivered that the peer reported as marked for congestion.
     ///
     /// Linux: `tcpi_delivered_ce` (4.18).
-    tx_ce_segs: u64 as "txCESegs" { Linux(info) => info.delivered_ce().value().map(u64::from) }
+    tx_ce_segs: u64 as "txCESegs" { Linux(info) => wide(info.delivered_ce()) }
 
     /// Segments received with a congestion mark.
     ///
     /// Linux: `tcpi_received_ce` (6.18).
-    rx_ce_segs: u64 as "rxCESegs" { Linux(info) => info.received_ce().value().map(u64::from) }
+    rx_ce_segs: u64 as "rxCESegs" { Linux(info) => wide(info.received_ce()) }
 
     /// Most recent goodput sample in bytes a second; absent until there is one.
     ///
@@ -368,17 +370,17 @@ portable! {
     /// Bytes in the send queue that were not sent yet.
     ///
     /// Linux: `tcpi_notsent_bytes` (4.6).
-    unsent_bytes: u64 as "unsentBytes" { Linux(info) => info.notsent_bytes().value().map(u64::from) }
+    unsent_bytes: u64 as "unsentBytes" { Linux(info) => wide(info.notsent_bytes()) }
 
     /// Connections that wait to be accepted; only of a listening socket.
     ///
     /// Linux: `tcpi_unacked`.
-    accept_queue: u64 as "acceptQueue" { Linux(info) => info.accept_queue().value().map(u64::from) }
+    accept_queue: u64 as "acceptQueue" { Linux(info) => wide(info.accept_queue()) }
 
     /// Limit of the accept queue; only of a listening socket.
     ///
     /// Linux: `tcpi_sacked`.
-    accept_queue_limit: u64 as "acceptQueueLimit" { Linux(info) => info.accept_queue_limit().value().map(u64::from) }
+    accept_queue_limit: u64 as "acceptQueueLimit" { Linux(info) => wide(info.accept_queue_limit()) }
 
     /// Time with data outstanding, including the two limited times below.
     ///
@@ -388,22 +390,30 @@ portable! {
     /// Time that sending stood still for the peer's receive window.
     ///
     /// Linux: `tcpi_rwnd_limited` (µs, 4.10).
-    peer_window_limited: Duration as "peerWindowLimited" { Linux(info) => info.rwnd_limited().value() }
+    peer_window_limited: Duration as "peerWindowLimited" {
+        Linux(info) => info.rwnd_limited().value()
+    }
 
     /// Time that sending stood still for our send buffer.
     ///
     /// Linux: `tcpi_sndbuf_limited` (µs, 4.10).
-    send_buffer_limited: Duration as "sendBufferLimited" { Linux(info) => info.sndbuf_limited().value() }
+    send_buffer_limited: Duration as "sendBufferLimited" {
+        Linux(info) => info.sndbuf_limited().value()
+    }
+}
+
+/// A number that the kernel keeps in fewer bits than the portable view.
+fn wide(reading: Reading<impl Into<u64>>) -> Option<u64> {
+    reading.value().map(Into::into)
 }
 
 /// A number of segments as bytes, by the segment size of the moment.
 fn segs_in_bytes(info: &LinuxTcpInfo, segs: Reading<u32>) -> Option<u64> {
-    Some(u64::from(segs.value()?).saturating_mul(u64::from(info.snd_mss().value()?)))
+    Some(wide(segs)?.saturating_mul(wide(info.snd_mss())?))
 }
 
 /// `tcp_packets_in_flight` of `include/net/tcp.h`.
 fn linux_in_flight(info: &LinuxTcpInfo) -> Option<u64> {
-    let unacked = u64::from(info.unacked().value()?);
-    let left = u64::from(info.sacked().value()?) + u64::from(info.lost().value()?);
-    Some(unacked.saturating_sub(left) + u64::from(info.retrans().value()?))
+    let left = wide(info.sacked())? + wide(info.lost())?;
+    Some(wide(info.unacked())?.saturating_sub(left) + wide(info.retrans())?)
 }

@@ -66,29 +66,13 @@ impl Packed {
             bitmap |= u64::from(kept) << index;
             end += usize::from(kept) * WORD;
         }
-        if let Some(header) = buffer.first_chunk_mut::<HEADER>() {
-            let [len_low, len_high] =
-                u16::try_from(info.returned_len()).unwrap_or_default().to_le_bytes();
-            let order = match info.byte_order() {
-                ByteOrder::Little => 0,
-                ByteOrder::Big => 1,
-            };
-            let [b0, b1, b2, b3, b4, b5, b6, b7] = bitmap.to_le_bytes();
-            *header = [
-                len_low,
-                len_high,
-                order,
-                info.kernel_major(),
-                u8::from(congestion.is_some()),
-                b0,
-                b1,
-                b2,
-                b3,
-                b4,
-                b5,
-                b6,
-                b7,
-            ];
+        let [len_low, len_high] =
+            u16::try_from(info.returned_len()).unwrap_or_default().to_le_bytes();
+        let order = u8::from(info.byte_order() == ByteOrder::Big);
+        let named = u8::from(congestion.is_some());
+        let header = [len_low, len_high, order, info.kernel_major(), named];
+        for (slot, byte) in buffer.iter_mut().zip(header.into_iter().chain(bitmap.to_le_bytes())) {
+            *slot = byte;
         }
         if let Some(name) = &congestion {
             let name = name.as_bytes();
