@@ -2,7 +2,7 @@
 
 use std::{
     cell::Cell,
-    fmt, io,
+    io,
     net::SocketAddr,
     num::NonZeroU64,
     sync::{
@@ -55,12 +55,6 @@ pub(crate) struct Failures {
     pub(crate) rx: Option<Failure>,
     pub(crate) tx: Option<Failure>,
     pub(crate) info: Option<Failure>,
-}
-
-impl fmt::Debug for Block {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Block").field("id", &self.id).finish_non_exhaustive()
-    }
 }
 
 impl Block {

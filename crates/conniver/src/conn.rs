@@ -56,33 +56,30 @@ pub(crate) type Probe<S> = fn(&S) -> Result<Packed, tcpinfo::Error>;
 pub struct Conn<S> {
     /// Empty only while the wrapper is being taken apart.
     stream: Option<S>,
-    handle: Handle,
-    probe: Option<Probe<S>>,
-    options: Options,
+    watch: Watch<S>,
 }
 
 #[expect(clippy::expect_used, reason = "the stream is there until the wrapper is consumed")]
 impl<S> Conn<S> {
     pub(crate) fn new(stream: S, block: Block, probe: Option<Probe<S>>, options: Options) -> Self {
-        let handle = Handle::new(Arc::new(block));
-        let conn = Self { stream: Some(stream), handle, probe, options };
-        tell(&conn.options, |observer| observer.opened(&conn.handle));
-        conn
+        let watch = Watch { handle: Handle::new(Arc::new(block)), probe, options };
+        tell(&watch.options, |observer| observer.opened(&watch.handle));
+        Self { stream: Some(stream), watch }
     }
 
     /// A handle to look at this connection from elsewhere.
     pub fn handle(&self) -> Handle {
-        self.handle.clone()
+        self.watch.handle.clone()
     }
 
     /// The connection as it is now: counts, times and errors, without asking the kernel.
     pub fn snapshot(&self) -> Snapshot {
-        self.handle.snapshot()
+        self.watch.handle.snapshot()
     }
 
     /// Sets how many attempts failed before this connection was made; the report says so.
     pub fn set_reconnects(&self, reconnects: u32) {
-        self.handle.set_reconnects(reconnects);
+        self.watch.handle.set_reconnects(reconnects);
     }
 
     /// The stream itself. Bytes moved through it are not counted.
@@ -93,7 +90,7 @@ impl<S> Conn<S> {
     /// Gives the stream back, still open, with the report that the observers then do not get.
     pub fn into_inner(mut self) -> (S, Report) {
         let mut report = Report::begin(self.block());
-        report.last.ask(self.probe, self.get_ref());
+        report.last.ask(self.watch.probe, self.get_ref());
         report.finish();
         (self.take_stream(), report)
     }
@@ -112,20 +109,25 @@ impl<S> Conn<S> {
         self.end(Close::close)
     }
 
+    #[inline]
+    fn stream_and_watch(&mut self) -> (&mut S, &Watch<S>) {
+        (self.stream.as_mut().expect(WHOLE), &self.watch)
+    }
+
     /// The two that every read and write needs.
     #[inline]
     fn parts(&mut self) -> (&mut S, &Block) {
-        (self.stream.as_mut().expect(WHOLE), self.handle.block())
+        let (stream, watch) = self.stream_and_watch();
+        (stream, watch.block())
     }
 
-    /// Asks the kernel once, before the state that the connection was in is gone.
     fn sample_before_shutdown(&self) {
-        sample_before_shutdown(self.block(), self.probe, self.get_ref());
+        self.watch.sample_before_shutdown(self.get_ref());
     }
 
     #[inline]
     fn block(&self) -> &Arc<Block> {
-        self.handle.block()
+        self.watch.block()
     }
 
     /// Takes the wrapper apart: what is left of it ends without a report.
@@ -135,9 +137,7 @@ impl<S> Conn<S> {
 
     fn end(&mut self, close: impl FnOnce(S) -> io::Result<()>) -> io::Result<()> {
         match self.stream.take() {
-            Some(stream) => {
-                end(&self.options, self.handle.block(), self.probe, stream, |stream| stream, close)
-            }
+            Some(stream) => self.watch.end(stream, |stream| stream, close),
             None => Ok(()),
         }
     }
@@ -156,9 +156,9 @@ impl<S> Drop for Conn<S> {
 impl<S> fmt::Debug for Conn<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Conn")
-            .field("id", &self.handle.id())
-            .field("local_addr", &self.handle.local_addr())
-            .field("remote_addr", &self.handle.remote_addr())
+            .field("id", &self.watch.handle.id())
+            .field("local_addr", &self.watch.handle.local_addr())
+            .field("remote_addr", &self.watch.handle.remote_addr())
             .finish_non_exhaustive()
     }
 }
@@ -191,34 +191,61 @@ impl<S: std::os::windows::io::AsRawSocket> std::os::windows::io::AsRawSocket for
     }
 }
 
-/// The end of a connection, in this order: facts, `closing`, the close itself, `closed`.
-fn end<S, T>(
-    options: &Options,
-    block: &Arc<Block>,
+/// Everything of a connection but its stream: what records it, asks it and tells of it.
+struct Watch<S> {
+    handle: Handle,
     probe: Option<Probe<S>>,
-    stream: T,
-    lend: impl FnOnce(&T) -> &S,
-    close: impl FnOnce(T) -> io::Result<()>,
-) -> io::Result<()> {
-    if options.observers().is_empty() {
-        let closed = close(stream);
-        block.end(clock::precise());
-        return closed;
-    }
-    let mut ending = Ending { options, report: Report::begin(block) };
-    ending.report.last.ask(probe, lend(&stream));
-    tell(options, |observer| observer.closing(&ending.report.last));
-    let closed = close(stream);
-    ending.report.close_err = closed.as_ref().err().map(Failure::from);
-    closed
+    options: Options,
 }
 
-/// Keeps the facts of the moment before our side is shut down. If they cannot be had, the close will
-/// say why.
-fn sample_before_shutdown<S>(block: &Block, probe: Option<Probe<S>>, stream: &S) {
-    let Some(probe) = probe.filter(|_| block.shutdown_info.get().is_none()) else { return };
-    if let Ok(info) = probe(stream) {
-        let _ = block.shutdown_info.set(info);
+impl<S> Watch<S> {
+    #[inline]
+    fn block(&self) -> &Arc<Block> {
+        self.handle.block()
+    }
+
+    /// The end of a connection, in this order: facts, `closing`, the close itself, `closed`.
+    fn end<T>(
+        &self,
+        stream: T,
+        lend: impl FnOnce(&T) -> &S,
+        close: impl FnOnce(T) -> io::Result<()>,
+    ) -> io::Result<()> {
+        if self.options.observers().is_empty() {
+            let closed = close(stream);
+            self.block().end(clock::precise());
+            return closed;
+        }
+        let mut ending = Ending { options: &self.options, report: Report::begin(self.block()) };
+        ending.report.last.ask(self.probe, lend(&stream));
+        tell(&self.options, |observer| observer.closing(&ending.report.last));
+        let closed = close(stream);
+        ending.report.close_err = closed.as_ref().err().map(Failure::from);
+        closed
+    }
+
+    /// Asks the kernel once, before our side is shut down and the state that the connection was in
+    /// is gone. If the facts cannot be had, the close will say why.
+    fn sample_before_shutdown(&self, stream: &S) {
+        let shutdown_info = &self.block().shutdown_info;
+        let Some(probe) = self.probe.filter(|_| shutdown_info.get().is_none()) else { return };
+        if let Ok(info) = probe(stream) {
+            let _ = shutdown_info.set(info);
+        }
+    }
+}
+
+// Derived, it would ask for streams that can be cloned.
+impl<S> Clone for Watch<S> {
+    fn clone(&self) -> Self {
+        let Self { handle, probe, options } = self;
+        Self { handle: handle.clone(), probe: *probe, options: options.clone() }
+    }
+}
+
+impl<S> fmt::Debug for Watch<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Watch").field(&self.handle.id()).finish()
     }
 }
 

@@ -16,20 +16,19 @@ use tokio::{
 };
 
 use super::{
-    Probe, WHOLE, end, sample_before_shutdown,
+    WHOLE, Watch,
     tokio_io::{counted_read, counted_write},
 };
-use crate::{Conn, Handle, Options, Snapshot, block::Block};
+use crate::{Conn, Handle, Snapshot, block::Block};
 
 impl Conn<TcpStream> {
     /// Splits the connection into a half that reads and one that writes, for the same task.
     ///
     /// The counterpart of [`TcpStream::split`].
     pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
-        let probe = self.probe;
-        let (stream, block) = self.parts();
+        let (stream, watch) = self.stream_and_watch();
         let (read, write) = stream.split();
-        (ReadHalf { half: read, block }, WriteHalf { half: write, block, probe })
+        (ReadHalf { half: read, watch }, WriteHalf { half: write, watch })
     }
 
     /// Splits the connection into halves that different tasks can own.
@@ -38,12 +37,7 @@ impl Conn<TcpStream> {
     /// stream, and the connection closes and is reported when both halves are dropped.
     pub fn into_split(mut self) -> (OwnedReadHalf, OwnedWriteHalf) {
         let (read, write) = self.take_stream().into_split();
-        let whole = Arc::new(Whole {
-            handle: self.handle.clone(),
-            probe: self.probe,
-            options: self.options.clone(),
-            one_gone: Mutex::new(false),
-        });
+        let whole = Arc::new(Whole { watch: self.watch.clone(), one_gone: Mutex::new(false) });
         (
             OwnedReadHalf { half: Some(read), whole: Arc::clone(&whole) },
             OwnedWriteHalf { half: Some(write), whole },
@@ -55,26 +49,25 @@ impl Conn<TcpStream> {
 #[derive(Debug)]
 pub struct ReadHalf<'a> {
     pub(super) half: tcp::ReadHalf<'a>,
-    pub(super) block: &'a Block,
+    pub(super) watch: &'a Watch<TcpStream>,
 }
 
 /// The writing half that [`Conn::split`] lends.
 #[derive(Debug)]
 pub struct WriteHalf<'a> {
     pub(super) half: tcp::WriteHalf<'a>,
-    pub(super) block: &'a Block,
-    probe: Option<Probe<TcpStream>>,
+    pub(super) watch: &'a Watch<TcpStream>,
 }
 
 impl<'a> ReadHalf<'a> {
     fn parts(&mut self) -> (&mut tcp::ReadHalf<'a>, &Block) {
-        (&mut self.half, self.block)
+        (&mut self.half, self.watch.block())
     }
 }
 
 impl<'a> WriteHalf<'a> {
     fn parts(&mut self) -> (&mut tcp::WriteHalf<'a>, &Block) {
-        (&mut self.half, self.block)
+        (&mut self.half, self.watch.block())
     }
 
     fn bare(&self) -> &tcp::WriteHalf<'a> {
@@ -82,7 +75,7 @@ impl<'a> WriteHalf<'a> {
     }
 
     fn sample_before_shutdown(&self) {
-        sample_before_shutdown(self.block, self.probe, self.half.as_ref());
+        self.watch.sample_before_shutdown(self.half.as_ref());
     }
 }
 
@@ -96,26 +89,20 @@ impl AsyncWrite for WriteHalf<'_> {
 
 /// What both owned halves have in common.
 struct Whole {
-    handle: Handle,
-    probe: Option<Probe<TcpStream>>,
-    options: Options,
+    watch: Watch<TcpStream>,
     /// Whether one half is dropped. Locked only while a half is being dropped, so that the last one
     /// knows for certain that the descriptor is open until it lets go of it.
     one_gone: Mutex<bool>,
 }
 
 impl Whole {
-    fn block(&self) -> &Arc<Block> {
-        self.handle.block()
-    }
-
     /// Lets go of a half, and ends the connection if it was the last.
     fn let_go<H: AsRef<TcpStream>>(&self, half: H, release: impl FnOnce(H)) {
         let mut one_gone = self.one_gone.lock().unwrap_or_else(PoisonError::into_inner);
         if !mem::replace(&mut *one_gone, true) {
             return release(half);
         }
-        let closed = end(&self.options, self.block(), self.probe, half, H::as_ref, |half| {
+        let closed = self.watch.end(half, H::as_ref, |half| {
             release(half);
             Ok(())
         });
@@ -195,12 +182,7 @@ impl OwnedReadHalf {
             return Err(ReuniteError { read: self, write });
         };
         match read_half.reunite(write_half) {
-            Ok(stream) => Ok(Conn {
-                stream: Some(stream),
-                handle: self.whole.handle.clone(),
-                probe: self.whole.probe,
-                options: self.whole.options.clone(),
-            }),
+            Ok(stream) => Ok(Conn { stream: Some(stream), watch: self.whole.watch.clone() }),
             Err(tcp::ReuniteError(read_half, write_half)) => {
                 self.half = Some(read_half);
                 write.half = Some(write_half);
@@ -239,8 +221,8 @@ impl Drop for OwnedReadHalf {
 impl Drop for OwnedWriteHalf {
     fn drop(&mut self) {
         if let Some(half) = self.half.take() {
-            sample_before_shutdown(self.block(), self.whole.probe, half.as_ref());
-            self.whole.block().tx.end();
+            self.whole.watch.sample_before_shutdown(half.as_ref());
+            self.block().tx.end();
             self.whole.let_go(half, drop);
         }
     }
@@ -256,7 +238,7 @@ impl AsyncWrite for OwnedWriteHalf {
 
 impl OwnedWriteHalf {
     fn sample_before_shutdown(&self) {
-        sample_before_shutdown(self.block(), self.whole.probe, self.as_ref());
+        self.whole.watch.sample_before_shutdown(self.as_ref());
     }
 }
 
@@ -270,21 +252,21 @@ macro_rules! looks_at_the_whole {
             /// The two that every read and write needs.
             #[inline]
             fn parts(&mut self) -> (&mut tcp::$half, &Block) {
-                (self.half.as_mut().expect(WHOLE), self.whole.block())
+                (self.half.as_mut().expect(WHOLE), self.whole.watch.block())
             }
 
             /// A handle to look at the connection from elsewhere.
             pub fn handle(&self) -> Handle {
-                self.whole.handle.clone()
+                self.whole.watch.handle.clone()
             }
 
             /// The connection as it is now: counts, times and errors, without asking the kernel.
             pub fn snapshot(&self) -> Snapshot {
-                self.whole.handle.snapshot()
+                self.whole.watch.handle.snapshot()
             }
 
             pub(super) fn block(&self) -> &Block {
-                self.whole.block()
+                self.whole.watch.block()
             }
         }
 
@@ -298,7 +280,7 @@ macro_rules! looks_at_the_whole {
         impl fmt::Debug for $half {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_struct(stringify!($half))
-                    .field("id", &self.whole.handle.id())
+                    .field("id", &self.whole.watch.handle.id())
                     .finish_non_exhaustive()
             }
         }

@@ -314,7 +314,7 @@ impl ReadHalf<'_> {
     }
 
     fn block(&self) -> &Block {
-        self.block
+        self.watch.block()
     }
 }
 
@@ -327,7 +327,7 @@ impl WriteHalf<'_> {
     }
 
     fn block(&self) -> &Block {
-        self.block
+        self.watch.block()
     }
 }
 
