@@ -243,7 +243,7 @@ impl CcInfo {
     /// Three times the largest structure of today's kernels.
     pub(crate) const CAPACITY: usize = 64;
 
-    #[cfg_attr(not(any(target_os = "linux", target_os = "android")), allow(dead_code))]
+    #[allow(dead_code, reason = "only Linux is asked for it")]
     pub(crate) fn new(bytes: [u8; Self::CAPACITY], len: usize) -> Self {
         Self { bytes, len: u8::try_from(len.min(Self::CAPACITY)).unwrap_or_default() }
     }

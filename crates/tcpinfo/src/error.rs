@@ -28,23 +28,25 @@ pub enum ErrorKind {
     BadDescriptor,
     /// The descriptor is not a socket (`ENOTSOCK`).
     NotSocket,
-    /// The socket is not a TCP socket (`EOPNOTSUPP`, or `ENOPROTOOPT` for IPv6).
+    /// The socket is not a TCP socket.
     NotTcp,
+    /// The socket is a TCP socket on which Multipath TCP is not in use.
+    NotMptcp,
     /// This operating system, or the running version of it, cannot answer the question.
     Unsupported,
-    /// The socket's state gives the question no meaning, as queue lengths of a listener.
+    /// The socket's state gives the question no meaning: not connected, or its connection is gone
+    /// and the system kept nothing of it.
     WrongState,
     /// Anything else the operating system said.
     Other,
 }
 
 impl Error {
-    #[cfg_attr(any(target_os = "linux", target_os = "android"), allow(dead_code))]
     pub(crate) const fn unsupported(query: &'static str) -> Self {
         Self { kind: ErrorKind::Unsupported, query, descriptor: None, os: None }
     }
 
-    #[cfg_attr(not(any(target_os = "linux", target_os = "android")), allow(dead_code))]
+    #[allow(dead_code, reason = "a system that cannot be asked has no errors")]
     pub(crate) const fn from_os(
         kind: ErrorKind,
         query: &'static str,
@@ -52,6 +54,12 @@ impl Error {
         os: io::Error,
     ) -> Self {
         Self { kind, query, descriptor: Some(descriptor), os: Some(os) }
+    }
+
+    /// The same refusal, understood better.
+    #[allow(dead_code, reason = "only Linux asks again")]
+    pub(crate) fn of_kind(self, kind: ErrorKind) -> Self {
+        Self { kind, ..self }
     }
 
     /// What went wrong.
@@ -80,6 +88,7 @@ impl fmt::Display for Error {
             ErrorKind::BadDescriptor => "it is not open",
             ErrorKind::NotSocket => "it is not a socket",
             ErrorKind::NotTcp => "it is not a TCP socket",
+            ErrorKind::NotMptcp => "Multipath TCP is not in use on it",
             ErrorKind::Unsupported => "this system does not offer it",
             ErrorKind::WrongState => "it means nothing in the socket's state",
             ErrorKind::Other => "the system refused",
@@ -105,6 +114,7 @@ impl From<Error> for io::Error {
             ErrorKind::BadDescriptor
             | ErrorKind::NotSocket
             | ErrorKind::NotTcp
+            | ErrorKind::NotMptcp
             | ErrorKind::WrongState => io::ErrorKind::InvalidInput,
             ErrorKind::Other => error.os.as_ref().map_or(io::ErrorKind::Other, Self::kind),
         };

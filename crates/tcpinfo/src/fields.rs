@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::{AccEcnOption, CaState, EcnMode, FastOpenFailure, Options, State};
+use crate::{AccEcnOption, CaState, EcnMode, FastOpenFailure, Options, State, System};
 
 /// One field of an operating system's structure: where it lies and what it means.
 ///
@@ -16,8 +16,15 @@ use crate::{AccEcnOption, CaState, EcnMode, FastOpenFailure, Options, State};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Field {
+    /// The system whose structure it belongs to.
+    pub system: System,
+    /// That structure, as C names it.
+    pub structure: &'static str,
     /// The kernel's own name, without a prefix such as `tcpi_`.
     pub name: &'static str,
+    /// The method that reads it; the same as `name` but where the kernel's names are not of Rust's
+    /// form.
+    pub accessor: &'static str,
     /// The key in JSON.
     pub key: &'static str,
     /// Position of the first byte in the structure.
@@ -34,10 +41,28 @@ pub struct Field {
     pub unit: Unit,
     /// How the number behaves over a connection's life.
     pub kind: Kind,
-    /// The first kernel that has the field.
+    /// The oldest version of the system that is known to have the field.
     pub since: &'static str,
     /// Meaning and traps, in one or two sentences.
     pub doc: &'static str,
+}
+
+impl Field {
+    /// The facts of [`TcpInfo`](crate::TcpInfo) that are made of this field.
+    ///
+    /// ```
+    /// let mut fields = tcpinfo::native::linux::schema();
+    /// let mss = fields.find(|field| field.name == "snd_mss").unwrap();
+    /// assert!(mss.facts().eq(["tx_mss", "tx_ssthresh", "tx_cwnd"]));
+    /// ```
+    pub fn facts(&self) -> impl Iterator<Item = &'static str> {
+        let (system, accessor) = (self.system, self.accessor);
+        let main = self.structure == system.structure();
+        crate::info::SOURCES
+            .iter()
+            .filter(move |source| main && source.system == system && source.field == accessor)
+            .map(|source| source.fact)
+    }
 }
 
 /// A C bit field: `len` bits, `shift` bits in, counted in the order of declaration.
@@ -111,6 +136,8 @@ pub enum Unit {
     Bytes,
     /// Bytes a second.
     BytesPerSecond,
+    /// A place in the sequence of bytes, modulo 2^32.
+    Sequence,
     /// Microseconds.
     Microseconds,
     /// Milliseconds.
@@ -127,6 +154,7 @@ impl fmt::Display for Unit {
             Self::Connections => "connections",
             Self::Bytes => "bytes",
             Self::BytesPerSecond => "bytes/s",
+            Self::Sequence => "sequence",
             Self::Microseconds => "µs",
             Self::Milliseconds => "ms",
         })
@@ -190,17 +218,15 @@ impl Value {
     #[inline]
     pub(crate) fn from_raw(raw: u64, field: &Field) -> Self {
         match field.ty {
-            Type::Bool => Self::Bool(bool::from_raw(raw, field.unit)),
+            Type::Bool => Self::Bool(bool::from_raw(raw, field)),
             Type::Unsigned => Self::Unsigned(raw),
-            Type::Duration => Self::Duration(Duration::from_raw(raw, field.unit)),
-            Type::State => Self::State(State::from_raw(raw, field.unit)),
-            Type::CaState => Self::CaState(CaState::from_raw(raw, field.unit)),
-            Type::Options => Self::Options(<Options as FromRaw>::from_raw(raw, field.unit)),
-            Type::FastOpenFailure => {
-                Self::FastOpenFailure(FastOpenFailure::from_raw(raw, field.unit))
-            }
-            Type::EcnMode => Self::EcnMode(EcnMode::from_raw(raw, field.unit)),
-            Type::AccEcnOption => Self::AccEcnOption(AccEcnOption::from_raw(raw, field.unit)),
+            Type::Duration => Self::Duration(Duration::from_raw(raw, field)),
+            Type::State => Self::State(State::from_raw(raw, field)),
+            Type::CaState => Self::CaState(CaState::from_raw(raw, field)),
+            Type::Options => Self::Options(<Options as FromRaw>::from_raw(raw, field)),
+            Type::FastOpenFailure => Self::FastOpenFailure(FastOpenFailure::from_raw(raw, field)),
+            Type::EcnMode => Self::EcnMode(EcnMode::from_raw(raw, field)),
+            Type::AccEcnOption => Self::AccEcnOption(AccEcnOption::from_raw(raw, field)),
         }
     }
 }
@@ -246,7 +272,7 @@ pub(crate) trait FromRaw: Sized {
     /// How the table names this type.
     const TYPE: Type;
 
-    fn from_raw(raw: u64, unit: Unit) -> Self;
+    fn from_raw(raw: u64, field: &Field) -> Self;
 }
 
 macro_rules! unsigned_from_raw {
@@ -255,7 +281,7 @@ macro_rules! unsigned_from_raw {
             const TYPE: Type = Type::Unsigned;
 
             #[inline]
-            fn from_raw(raw: u64, _: Unit) -> Self {
+            fn from_raw(raw: u64, _: &Field) -> Self {
                 Self::try_from(raw).unwrap_or(Self::MAX)
             }
         }
@@ -268,7 +294,7 @@ impl FromRaw for bool {
     const TYPE: Type = Type::Bool;
 
     #[inline]
-    fn from_raw(raw: u64, _: Unit) -> Self {
+    fn from_raw(raw: u64, _: &Field) -> Self {
         raw != 0
     }
 }
@@ -277,8 +303,8 @@ impl FromRaw for Duration {
     const TYPE: Type = Type::Duration;
 
     #[inline]
-    fn from_raw(raw: u64, unit: Unit) -> Self {
-        match unit {
+    fn from_raw(raw: u64, field: &Field) -> Self {
+        match field.unit {
             Unit::Milliseconds => Self::from_millis(raw),
             _ => Self::from_micros(raw),
         }
@@ -289,7 +315,7 @@ impl FromRaw for Options {
     const TYPE: Type = Type::Options;
 
     #[inline]
-    fn from_raw(raw: u64, _: Unit) -> Self {
+    fn from_raw(raw: u64, _: &Field) -> Self {
         Self::from_raw(raw)
     }
 }
@@ -300,11 +326,27 @@ macro_rules! code_from_raw {
             const TYPE: Type = Type::$code;
 
             #[inline]
-            fn from_raw(raw: u64, _: Unit) -> Self {
+            fn from_raw(raw: u64, _: &Field) -> Self {
                 Self::from_linux(u8::try_from(raw).unwrap_or(u8::MAX))
             }
         }
     )*};
 }
 
-code_from_raw!(State, CaState, FastOpenFailure, EcnMode, AccEcnOption);
+impl FromRaw for State {
+    const TYPE: Type = Type::State;
+
+    #[inline]
+    fn from_raw(raw: u64, field: &Field) -> Self {
+        let code = u8::try_from(raw).unwrap_or(u8::MAX);
+        match field.system {
+            System::Linux => Self::from_linux(code),
+            System::Windows => Self::from_windows(code),
+            System::Apple | System::FreeBsd | System::NetBsd | System::OpenBsd => {
+                Self::from_bsd(code)
+            }
+        }
+    }
+}
+
+code_from_raw!(CaState, FastOpenFailure, EcnMode, AccEcnOption);

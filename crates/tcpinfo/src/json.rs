@@ -8,10 +8,15 @@ use serde::{
 };
 
 use crate::{
-    BbrInfo, CaState, CcInfo, Congestion, CongestionInfo, CongestionName, DctcpInfo, Options,
-    Packed, Queues, Reading, SocketMemory, State, TcpInfo, TcpOption, VegasInfo, Warning,
+    BbrInfo, CaState, CcInfo, Congestion, CongestionInfo, CongestionName, DctcpInfo, Mptcp,
+    Options, Packed, Queues, Reading, SocketMemory, State, Subflow, System, TcpInfo, TcpOption,
+    VegasInfo, Warning,
     fields::{Field, Value},
-    native::{Native, linux::LinuxTcpInfo},
+    native::{
+        Native, apple::AppleTcpInfo, apple_socket::AppleSocketInfo, each, freebsd::FreeBsdTcpInfo,
+        linux::LinuxTcpInfo, mptcp::MptcpInfo, netbsd::NetBsdTcpInfo, openbsd::OpenBsdTcpInfo,
+        windows::WindowsTcpInfo,
+    },
 };
 
 /// A duration as integer nanoseconds.
@@ -33,7 +38,7 @@ macro_rules! serialize_as_text {
     )*};
 }
 
-serialize_as_text!(State, CaState, CongestionName, TcpOption, Warning);
+serialize_as_text!(System, State, CaState, CongestionName, TcpOption, Warning);
 
 /// The options in use, by name.
 impl Serialize for Options {
@@ -56,28 +61,44 @@ impl Serialize for Value {
 
 impl Serialize for Native {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Linux(info) => info.serialize(serializer),
-        }
+        each!(self, info => info.serialize(serializer))
     }
 }
 
 /// The fields that hold a value, the length that the kernel returned, and the unknown bytes past
 /// the last field in hexadecimal digits.
-impl Serialize for LinuxTcpInfo {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("length", &self.returned_len())?;
-        for (field, reading) in self.fields() {
-            if let Reading::Value(value) = reading {
-                map.serialize_entry(field.key, &value)?;
+macro_rules! serialize_structure {
+    ($($ty:ty $(, $key:literal = $method:ident)*;)*) => {$(
+        impl Serialize for $ty {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut map = serializer.serialize_map(None)?;
+                map.serialize_entry("length", &self.returned_len())?;
+                $(if let Some(value) = self.$method() {
+                    map.serialize_entry($key, &value)?;
+                })*
+                for (field, reading) in self.fields() {
+                    if let Reading::Value(value) = reading {
+                        map.serialize_entry(field.key, &value)?;
+                    }
+                }
+                if !self.unknown_tail().is_empty() {
+                    map.serialize_entry("unknownTail", &hex(self.unknown_tail()))?;
+                }
+                map.end()
             }
         }
-        if !self.unknown_tail().is_empty() {
-            map.serialize_entry("unknownTail", &hex(self.unknown_tail()))?;
-        }
-        map.end()
-    }
+    )*};
+}
+
+serialize_structure! {
+    LinuxTcpInfo;
+    AppleTcpInfo;
+    AppleSocketInfo, "localAddr" = local_addr, "remoteAddr" = remote_addr;
+    WindowsTcpInfo;
+    FreeBsdTcpInfo;
+    NetBsdTcpInfo;
+    OpenBsdTcpInfo;
+    MptcpInfo;
 }
 
 impl Serialize for TcpInfo {
@@ -179,9 +200,31 @@ impl Serialize for CcInfo {
 impl Serialize for Queues {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = Present(serializer.serialize_map(None)?);
-        map.entry("unreadBytes", Some(self.unread_bytes))?;
-        map.entry("unsentBytes", Some(self.unsent_bytes))?;
-        map.entry("unackedBytes", Some(self.unacked_bytes))?;
+        map.entry("unreadBytes", self.unread_bytes)?;
+        map.entry("queuedBytes", self.queued_bytes)?;
+        map.entry("unsentBytes", self.unsent_bytes)?;
+        map.entry("inFlightBytes", self.in_flight_bytes)?;
+        map.entry("acceptQueue", self.accept_queue)?;
+        map.entry("acceptQueueLimit", self.accept_queue_limit)?;
+        map.0.end()
+    }
+}
+
+impl Serialize for Mptcp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("info", &self.info)?;
+        map.serialize_entry("subflows", &self.subflows)?;
+        map.end()
+    }
+}
+
+impl Serialize for Subflow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = Present(serializer.serialize_map(None)?);
+        map.entry("localAddr", self.local_addr)?;
+        map.entry("remoteAddr", self.remote_addr)?;
+        map.entry("info", Some(self.info))?;
         map.0.end()
     }
 }
@@ -205,6 +248,8 @@ impl Serialize for SocketMemory {
 impl Serialize for Field {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = Present(serializer.serialize_map(None)?);
+        map.entry("system", Some(self.system))?;
+        map.entry("structure", Some(self.structure))?;
         map.entry("name", Some(self.name))?;
         map.entry("key", Some(self.key))?;
         map.entry("offset", Some(self.offset))?;
@@ -216,6 +261,7 @@ impl Serialize for Field {
         map.entry("kind", Some(format_args!("{}", self.kind)))?;
         map.entry("since", Some(self.since))?;
         map.entry("doc", Some(self.doc))?;
+        map.entry("facts", Some(self.facts().collect::<Vec<_>>()))?;
         map.0.end()
     }
 }

@@ -34,7 +34,7 @@
 //! - [`TcpInfo`] is the portable view: one method a fact, each optional.
 //! - [`native`] holds the operating system's own structure, where each field answers with a
 //!   [`Reading`]: absent on this kernel, nothing measured yet, or a value. All fields can be walked
-//!   over, and [`native::linux::schema`] lists them with unit, meaning and first kernel.
+//!   over, and [`schema`] lists them with unit, meaning and first kernel.
 //! - [`Congestion`], [`Queues`], [`SocketMemory`], [`cookie`] and [`is_mptcp`] ask for more, each
 //!   at the price of system calls of its own.
 //!
@@ -78,6 +78,7 @@ pub mod fields;
 mod info;
 #[cfg(feature = "serde")]
 mod json;
+mod mptcp;
 pub mod native;
 mod options;
 mod packed;
@@ -87,6 +88,7 @@ mod socket;
 mod state;
 #[allow(unsafe_code, reason = "the system calls")]
 mod sys;
+mod system;
 mod warning;
 
 pub use congestion::{
@@ -94,12 +96,15 @@ pub use congestion::{
 };
 pub use error::{Error, ErrorKind};
 pub use info::TcpInfo;
+pub use mptcp::{Mptcp, Subflow};
+pub use native::schema;
 pub use options::{Options, TcpOption};
 pub use packed::Packed;
 pub use reading::Reading;
 pub use sock::{AsSock, Sock};
-pub use socket::{Queues, SocketMemory, cookie, is_mptcp};
+pub use socket::{Queues, SocketMemory, cookie, is_mptcp, ulp};
 pub use state::{AccEcnOption, CaState, EcnMode, FastOpenFailure, State};
+pub use system::System;
 pub use warning::{Thresholds, Warning};
 
 use native::Native;

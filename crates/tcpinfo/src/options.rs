@@ -6,14 +6,14 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TcpOption {
-    /// Timestamps (RFC 7323). Linux: `TCPI_OPT_TIMESTAMPS`.
+    /// Timestamps (RFC 7323). `TCPI_OPT_TIMESTAMPS`; Windows: `TimestampsEnabled`.
     Timestamps,
-    /// Selective acknowledgements (RFC 2018). Linux: `TCPI_OPT_SACK`.
+    /// Selective acknowledgements (RFC 2018). `TCPI_OPT_SACK`.
     Sack,
-    /// Window scaling (RFC 7323). Linux: `TCPI_OPT_WSCALE`.
+    /// Window scaling (RFC 7323). `TCPI_OPT_WSCALE`.
     WindowScale,
-    /// Explicit congestion notification (RFC 3168; since Linux 7.0 also Accurate ECN). Linux:
-    /// `TCPI_OPT_ECN`.
+    /// Explicit congestion notification (RFC 3168; since Linux 7.0 also Accurate ECN).
+    /// `TCPI_OPT_ECN`; Windows: `EcnNegotiated`.
     Ecn,
     /// At least one ECN-capable packet arrived. Linux: `TCPI_OPT_ECN_SEEN`.
     EcnSeen,
@@ -23,10 +23,16 @@ pub enum TcpOption {
     UsecTimestamps,
     /// The connection was accepted by Fast Open. Linux 6.16: `TCPI_OPT_TFO_CHILD`.
     TfoChild,
+    /// The network adapter handles the connection. FreeBSD: `TCPI_OPT_TOE`.
+    Offload,
+    /// Fast Open is in use (RFC 7413). FreeBSD: `TCPI_OPT_TFO`.
+    FastOpen,
+    /// Accurate ECN was negotiated. FreeBSD: `TCPI_OPT_ACE`.
+    AccurateEcn,
 }
 
 impl TcpOption {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 11] = [
         Self::Timestamps,
         Self::Sack,
         Self::WindowScale,
@@ -35,6 +41,9 @@ impl TcpOption {
         Self::SynData,
         Self::UsecTimestamps,
         Self::TfoChild,
+        Self::Offload,
+        Self::FastOpen,
+        Self::AccurateEcn,
     ];
 
     /// The name used in JSON and in text.
@@ -48,10 +57,14 @@ impl TcpOption {
             Self::SynData => "SYNData",
             Self::UsecTimestamps => "UsecTS",
             Self::TfoChild => "TFOChild",
+            Self::Offload => "Offload",
+            Self::FastOpen => "FastOpen",
+            Self::AccurateEcn => "AccECN",
         }
     }
 
-    pub(crate) const fn bit(self) -> u8 {
+    /// Our own numbers, of which the first eight are those of Linux.
+    pub(crate) const fn bit(self) -> u16 {
         match self {
             Self::Timestamps => 0x01,
             Self::Sack => 0x02,
@@ -61,6 +74,9 @@ impl TcpOption {
             Self::SynData => 0x20,
             Self::UsecTimestamps => 0x40,
             Self::TfoChild => 0x80,
+            Self::Offload => 0x100,
+            Self::FastOpen => 0x200,
+            Self::AccurateEcn => 0x400,
         }
     }
 }
@@ -85,8 +101,8 @@ impl fmt::Display for TcpOption {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Options {
-    set: u8,
-    known: u8,
+    set: u16,
+    known: u16,
 }
 
 impl Options {
@@ -96,6 +112,7 @@ impl Options {
     /// a clear one says "off" only where the structure's length shows that the kernel knows it.
     #[inline]
     pub const fn from_linux(bits: u8, struct_len: usize) -> Self {
+        let bits = bits as u16;
         let mut known = 0x3f | bits;
         if struct_len >= 248 {
             known |= TcpOption::UsecTimestamps.bit();
@@ -104,6 +121,38 @@ impl Options {
             known |= TcpOption::TfoChild.bit();
         }
         Self { set: bits, known }
+    }
+
+    /// Reads the option word of macOS, NetBSD or OpenBSD, which tells four options.
+    #[inline]
+    pub const fn from_bsd(bits: u32) -> Self {
+        let known = 0x0f;
+        Self { set: bits as u16 & known, known }
+    }
+
+    /// Reads FreeBSD's option byte.
+    #[inline]
+    pub const fn from_freebsd(bits: u8) -> Self {
+        Self::from_bsd(bits as u32)
+            .with(TcpOption::Offload, Some(bits & 0x10 != 0))
+            .with(TcpOption::FastOpen, Some(bits & 0x20 != 0))
+            .with(TcpOption::AccurateEcn, Some(bits & 0x40 != 0))
+    }
+
+    /// The options as Windows tells them, each in a field of its own.
+    #[inline]
+    pub(crate) const fn from_flags(timestamps: Option<bool>, ecn: Option<bool>) -> Self {
+        Self { set: 0, known: 0 }.with(TcpOption::Timestamps, timestamps).with(TcpOption::Ecn, ecn)
+    }
+
+    const fn with(mut self, option: TcpOption, state: Option<bool>) -> Self {
+        if let Some(on) = state {
+            self.known |= option.bit();
+            if on {
+                self.set |= option.bit();
+            }
+        }
+        self
     }
 
     /// Whether the option is in use; `None` where the running kernel does not tell.
@@ -118,18 +167,12 @@ impl Options {
         TcpOption::ALL.into_iter().filter(move |option| self.set & option.bit() != 0)
     }
 
-    /// The bits as the kernel returned them.
-    pub const fn bits(self) -> u8 {
-        self.set
-    }
-
     pub(crate) const fn to_raw(self) -> u64 {
-        u16::from_le_bytes([self.set, self.known]) as u64
+        (self.known as u64) << 16 | self.set as u64
     }
 
     pub(crate) const fn from_raw(raw: u64) -> Self {
-        let [set, known, ..] = raw.to_le_bytes();
-        Self { set, known }
+        Self { set: raw as u16, known: (raw >> 16) as u16 }
     }
 }
 

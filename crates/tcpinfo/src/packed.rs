@@ -1,8 +1,8 @@
 use std::fmt;
 
 use crate::{
-    AsSock, CongestionName, Error, TcpInfo,
-    native::{Native, linux::ByteOrder, linux::LinuxTcpInfo},
+    AsSock, CongestionName, Error, System, TcpInfo,
+    native::{ByteOrder, Native, linux::LinuxTcpInfo},
     sys,
 };
 
@@ -48,11 +48,11 @@ impl Packed {
     /// Packs a structure and the congestion control name that belongs to it.
     #[inline]
     pub fn new(native: &Native, congestion: Option<CongestionName>) -> Self {
-        let Native::Linux(info) = native;
+        let native_bytes = native.as_bytes();
         let mut buffer = [0; HEADER + MAX_WORDS * WORD + CongestionName::CAPACITY];
         let mut end = HEADER;
         let mut bitmap = 0u64;
-        for (index, chunk) in info.as_bytes().chunks(WORD).enumerate() {
+        for (index, chunk) in native_bytes.chunks(WORD).enumerate() {
             let mut word = [0; WORD];
             match chunk.first_chunk() {
                 Some(whole) => word = *whole,
@@ -67,10 +67,14 @@ impl Packed {
             end += usize::from(kept) * WORD;
         }
         let [len_low, len_high] =
-            u16::try_from(info.returned_len()).unwrap_or_default().to_le_bytes();
-        let order = u8::from(info.byte_order() == ByteOrder::Big);
+            u16::try_from(native_bytes.len()).unwrap_or_default().to_le_bytes();
+        let kind = Kind { system: native.system(), order: native.byte_order() };
+        let kernel_major = match native {
+            Native::Linux(info) => info.kernel_major(),
+            _ => 0,
+        };
         let named = u8::from(congestion.is_some());
-        let header = [len_low, len_high, order, info.kernel_major(), named];
+        let header = [len_low, len_high, kind.to_byte(), kernel_major, named];
         for (slot, byte) in buffer.iter_mut().zip(header.into_iter().chain(bitmap.to_le_bytes())) {
             *slot = byte;
         }
@@ -86,8 +90,9 @@ impl Packed {
 
     /// The facts as they were read.
     pub fn unpack(&self) -> TcpInfo {
-        let (native, congestion) = self.native().unwrap_or((LinuxTcpInfo::EMPTY, None));
-        TcpInfo::from_native(Native::Linux(native), congestion)
+        let (native, congestion) =
+            self.native().unwrap_or((Native::Linux(LinuxTcpInfo::EMPTY), None));
+        TcpInfo::from_native(native, congestion)
     }
 
     /// Size of the one heap allocation that this holds.
@@ -95,8 +100,8 @@ impl Packed {
         self.bytes.len()
     }
 
-    fn native(&self) -> Option<(LinuxTcpInfo, Option<CongestionName>)> {
-        let (&[len_low, len_high, order, kernel_major, named], rest) =
+    fn native(&self) -> Option<(Native, Option<CongestionName>)> {
+        let (&[len_low, len_high, kind, kernel_major, named], rest) =
             self.bytes.split_first_chunk()?;
         let (bitmap, mut rest) = rest.split_first_chunk()?;
         let bitmap = u64::from_le_bytes(*bitmap);
@@ -109,9 +114,11 @@ impl Packed {
             }
         }
         let len = usize::from(u16::from_le_bytes([len_low, len_high]));
-        let order = if order == 1 { ByteOrder::Big } else { ByteOrder::Little };
-        let native =
-            LinuxTcpInfo::from_bytes_in(bytes.get(..len)?, order).with_kernel_major(kernel_major);
+        let Kind { system, order } = Kind::from_byte(kind)?;
+        let native = match Native::from_bytes_in(system, bytes.get(..len)?, order) {
+            Native::Linux(info) => Native::Linux(info.with_kernel_major(kernel_major)),
+            other => other,
+        };
         let congestion = (named != 0).then(|| CongestionName::from_bytes(rest));
         Some((native, congestion))
     }
@@ -135,7 +142,29 @@ const WORD: usize = 8;
 /// One bit of a 64-bit map for each word of the largest structure.
 const MAX_WORDS: usize = LinuxTcpInfo::CAPACITY / WORD;
 
-/// Returned length, byte order, kernel version, whether there is a name; bitmap.
+/// Which structure it is, in one byte: the system's place in [`System::ALL`], and the byte order.
+struct Kind {
+    system: System,
+    order: ByteOrder,
+}
+
+impl Kind {
+    const BIG: u8 = 0x80;
+
+    #[inline]
+    fn to_byte(&self) -> u8 {
+        let big = if self.order == ByteOrder::Big { Self::BIG } else { 0 };
+        self.system as u8 | big
+    }
+
+    fn from_byte(byte: u8) -> Option<Self> {
+        let system = *System::ALL.get(usize::from(byte & !Self::BIG))?;
+        let order = if byte & Self::BIG == 0 { ByteOrder::Little } else { ByteOrder::Big };
+        Some(Self { system, order })
+    }
+}
+
+/// Returned length, kind, kernel version, whether there is a name; bitmap.
 const HEADER: usize = 5 + 8;
 
 const _: () = assert!(MAX_WORDS == u64::BITS as usize);

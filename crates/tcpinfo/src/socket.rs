@@ -2,38 +2,55 @@
 
 use crate::{AsSock, Error, sys};
 
-/// Lengths of a connection's queues.
+/// Lengths of a socket's queues: of a connection's data, or of a listener's connections.
 ///
-/// Each is asked by a call of its own, so bytes may move between them.
+/// What this system does not tell, or what has no meaning for the socket, is absent. Each number is
+/// asked by a call of its own, so bytes may move between them.
+///
+/// | | Linux | macOS, iOS | Windows | FreeBSD | NetBSD | OpenBSD |
+/// |---|---|---|---|---|---|---|
+/// | unread | `SIOCINQ` | `FIONREAD` | `FIONREAD` | `FIONREAD` | `FIONREAD` | `FIONREAD` |
+/// | queued | `SIOCOUTQ` | `SO_NWRITE` | | `FIONWRITE` | `FIONWRITE` | superuser |
+/// | in flight, unsent | `SIOCOUTQNSD` | | in flight | 14 and later | | superuser |
+/// | accept queue | `TCP_INFO` | macOS | | `SO_LISTENQLEN` | | |
 ///
 /// ```
 /// # #[cfg(target_os = "linux")] {
 /// use std::{io::Write, net::{TcpListener, TcpStream}};
+/// use tcpinfo::Queues;
 ///
 /// let listener = TcpListener::bind("127.0.0.1:0").unwrap();
 /// let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+/// assert_eq!(Queues::read(&listener).unwrap().accept_queue, Some(1));
+///
 /// let (server, _) = listener.accept().unwrap();
 /// client.write_all(b"hello").unwrap();
-/// while tcpinfo::Queues::read(&server).unwrap().unread_bytes < 5 {}
+/// while Queues::read(&server).unwrap().unread_bytes != Some(5) {}
 /// # }
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Queues {
-    /// Bytes received and not yet read by the program. Linux: `SIOCINQ`.
-    pub unread_bytes: u32,
-    /// Bytes written by the program and not yet sent. Linux: `SIOCOUTQNSD`.
-    pub unsent_bytes: u32,
-    /// Bytes sent and not yet acknowledged. Linux: `SIOCOUTQ` less `SIOCOUTQNSD`.
-    pub unacked_bytes: u32,
+    /// Bytes received and not yet read by the program.
+    pub unread_bytes: Option<u64>,
+    /// Bytes written by the program and not yet acknowledged: unsent and in flight.
+    pub queued_bytes: Option<u64>,
+    /// Bytes written by the program and not yet sent.
+    pub unsent_bytes: Option<u64>,
+    /// Bytes sent and not yet acknowledged.
+    pub in_flight_bytes: Option<u64>,
+    /// Connections that wait to be accepted.
+    pub accept_queue: Option<u64>,
+    /// Limit of the accept queue.
+    pub accept_queue_limit: Option<u64>,
 }
 
 impl Queues {
-    /// Asks a connected socket for its queues: three system calls.
+    /// Asks a socket for its queues: up to three system calls.
     ///
     /// # Errors
     ///
-    /// See [`ErrorKind`](crate::ErrorKind); a listening socket has no such queues.
+    /// See [`ErrorKind`](crate::ErrorKind).
     pub fn read(sock: &(impl AsSock + ?Sized)) -> Result<Self, Error> {
         sys::queues(sock.as_sock())
     }
@@ -75,7 +92,7 @@ pub struct SocketMemory {
 
 impl SocketMemory {
     /// `SK_MEMINFO_VARS` numbers of 32 bits.
-    #[cfg_attr(not(any(target_os = "linux", target_os = "android")), allow(dead_code))]
+    #[allow(dead_code, reason = "only Linux is asked for it")]
     pub(crate) const LEN: usize = 36;
 
     /// Asks a socket for its memory.
@@ -138,6 +155,25 @@ pub fn cookie(sock: &(impl AsSock + ?Sized)) -> Result<u64, Error> {
 /// ```
 pub fn is_mptcp(sock: &(impl AsSock + ?Sized)) -> Result<bool, Error> {
     sys::is_mptcp(sock.as_sock())
+}
+
+/// The upper layer protocol that the kernel runs on this socket, such as `tls` or `mptcp`; `None`
+/// where there is none.
+///
+/// Linux: `TCP_ULP` (4.13).
+///
+/// # Errors
+///
+/// See [`ErrorKind`](crate::ErrorKind).
+///
+/// ```
+/// # #[cfg(target_os = "linux")] {
+/// let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+/// assert_eq!(tcpinfo::ulp(&socket).unwrap(), None);
+/// # }
+/// ```
+pub fn ulp(sock: &(impl AsSock + ?Sized)) -> Result<Option<String>, Error> {
+    sys::ulp(sock.as_sock())
 }
 
 #[cfg(test)]

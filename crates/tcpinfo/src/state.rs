@@ -67,7 +67,56 @@ impl State {
         }
     }
 
-    /// The name as the kernel spells it, without its `TCP_` prefix.
+    /// The state behind the number that macOS, FreeBSD, NetBSD and OpenBSD use (`TCPS_*` in
+    /// `netinet/tcp_fsm.h`).
+    #[inline]
+    pub const fn from_bsd(code: u8) -> Self {
+        match code {
+            0 => Self::Close,
+            1 => Self::Listen,
+            2 => Self::SynSent,
+            3 => Self::SynRecv,
+            4 => Self::Established,
+            5 => Self::CloseWait,
+            6 => Self::FinWait1,
+            7 => Self::Closing,
+            8 => Self::LastAck,
+            9 => Self::FinWait2,
+            10 => Self::TimeWait,
+            other => Self::Unknown(other),
+        }
+    }
+
+    /// The state behind Windows' number (`TCPSTATE` in `mstcpip.h`), which is not that of the BSDs.
+    #[inline]
+    pub const fn from_windows(code: u8) -> Self {
+        match code {
+            0 => Self::Close,
+            1 => Self::Listen,
+            2 => Self::SynSent,
+            3 => Self::SynRecv,
+            4 => Self::Established,
+            5 => Self::FinWait1,
+            6 => Self::FinWait2,
+            7 => Self::CloseWait,
+            8 => Self::Closing,
+            9 => Self::LastAck,
+            10 => Self::TimeWait,
+            other => Self::Unknown(other),
+        }
+    }
+
+    /// Whether the handshake was completed at some time, so far as the state alone can tell: a
+    /// closed socket may never have been connected.
+    #[inline]
+    pub(crate) const fn is_past_handshake(self) -> bool {
+        !matches!(
+            self,
+            Self::Listen | Self::SynSent | Self::SynRecv | Self::NewSynRecv | Self::BoundInactive
+        )
+    }
+
+    /// The name as Linux spells it, without its `TCP_` prefix.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Established => "ESTABLISHED",

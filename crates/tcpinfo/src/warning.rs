@@ -26,6 +26,8 @@ pub enum Warning {
     SpuriousRetransmits(u64),
     /// Packets arrived out of order: this many.
     OutOfOrderPackets(u64),
+    /// Payload arrived out of order: this many bytes.
+    OutOfOrderBytes(u64),
     /// Sending stood still for the peer's receive window: this long.
     PeerWindowLimited(Duration),
     /// Sending stood still for our send buffer: this long.
@@ -62,6 +64,7 @@ impl fmt::Display for Warning {
             Self::UnansweredProbes(count) => write!(f, "unansweredProbes={count}"),
             Self::SpuriousRetransmits(count) => write!(f, "spuriousRetransmits={count}"),
             Self::OutOfOrderPackets(packets) => write!(f, "outOfOrderPackets={packets}"),
+            Self::OutOfOrderBytes(bytes) => write!(f, "outOfOrderBytes={bytes}"),
             Self::PeerWindowLimited(time) => write!(f, "peerWindowLimited={}", time.as_nanos()),
             Self::SendBufferLimited(time) => write!(f, "sendBufferLimited={}", time.as_nanos()),
             Self::CongestionMarkedSegs(segs) => write!(f, "congestionMarkedSegs={segs}"),
@@ -94,6 +97,8 @@ pub struct Thresholds {
     pub spurious_retransmits: u64,
     /// Packets out of order. Default 1.
     pub out_of_order_packets: u64,
+    /// Bytes out of order, on systems that count these. Default 1.
+    pub out_of_order_bytes: u64,
     /// Time limited by the peer's window or by our send buffer. Default 10 ms: less is ordinary
     /// back-pressure, and not far above the kernel's tick.
     pub limited_time: Duration,
@@ -110,6 +115,7 @@ impl Default for Thresholds {
             unanswered_probes: 2,
             spurious_retransmits: 1,
             out_of_order_packets: 1,
+            out_of_order_bytes: 1,
             limited_time: Duration::from_millis(10),
             congestion_marked_segs: 1,
         }
@@ -138,6 +144,9 @@ pub(crate) fn find(info: &TcpInfo, thresholds: &Thresholds) -> Vec<Warning> {
         info.rx_out_of_order_packets()
             .filter(|packets| *packets >= thresholds.out_of_order_packets)
             .map(Warning::OutOfOrderPackets),
+        info.rx_out_of_order_bytes()
+            .filter(|bytes| *bytes >= thresholds.out_of_order_bytes)
+            .map(Warning::OutOfOrderBytes),
         limited(info.peer_window_limited()).map(Warning::PeerWindowLimited),
         limited(info.send_buffer_limited()).map(Warning::SendBufferLimited),
         marked

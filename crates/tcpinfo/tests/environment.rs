@@ -148,9 +148,9 @@ fn queues_and_memory() -> Result<(), Failed> {
             continue;
         }
         let (queues, memory) = before;
-        same("Recv-Q", queues.unread_bytes, ss.queues.0)?;
-        same("Send-Q", queues.unsent_bytes + queues.unacked_bytes, ss.queues.1)?;
-        same("unread", queues.unread_bytes, 4321)?;
+        same("Recv-Q", queues.unread_bytes, Some(u64::from(ss.queues.0)))?;
+        same("Send-Q", queues.queued_bytes, Some(u64::from(ss.queues.1)))?;
+        same("unread", queues.unread_bytes, Some(4321))?;
         let text = ss.pairs.get("skmem").ok_or("ss shows no skmem")?;
         let ours = [
             ("r", memory.rx_alloc_bytes),
@@ -185,7 +185,11 @@ fn accept_queue() -> Result<(), Failed> {
     let info = TcpInfo::read(&listener)?;
     same("accept queue", info.accept_queue(), Some(u64::from(ss.queues.0)))?;
     same("waiting", info.accept_queue(), Some(waiting.len() as u64))?;
-    same("accept queue limit", info.accept_queue_limit(), Some(u64::from(ss.queues.1)))
+    same("accept queue limit", info.accept_queue_limit(), Some(u64::from(ss.queues.1)))?;
+    let queues = Queues::read(&listener)?;
+    same("queue of the listener", queues.accept_queue, info.accept_queue())?;
+    same("its limit", queues.accept_queue_limit, info.accept_queue_limit())?;
+    same("its data", (queues.unread_bytes, queues.queued_bytes), (None, None))
 }
 
 /// Reads a socket before and after `ss` until both are the same but for the ages, so that `ss` must

@@ -4,79 +4,17 @@
 //! fields are there; kernel versions do not, because distributions backport fields. The table below
 //! is the only place where a field is described.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
+use super::structure::{Row, first, structure};
 use crate::{
     AccEcnOption, CaState, EcnMode, FastOpenFailure, Options, Reading, State, TcpOption,
-    fields::{Bits, Field, FromRaw, Kind, Type, Unit, Value},
+    fields::{Field, Kind, Type},
 };
 
-/// The byte order of the machine that filled a structure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(clippy::exhaustive_enums, reason = "Linux runs in two byte orders")]
-pub enum ByteOrder {
-    /// Least significant byte first: x86, Arm, RISC-V.
-    Little,
-    /// Most significant byte first: s390x, big-endian MIPS and PowerPC.
-    Big,
-}
-
-impl ByteOrder {
-    /// The byte order of this machine.
-    pub const NATIVE: Self = if cfg!(target_endian = "big") { Self::Big } else { Self::Little };
-}
-
-/// `struct tcp_info`: the bytes as the kernel returned them, decoded on access.
-///
-/// Each field is a method that gives a [`Reading`], and [`fields`](Self::fields) walks over all of
-/// them. Bytes past the last known field are kept and returned by
-/// [`unknown_tail`](Self::unknown_tail).
-///
-/// ```
-/// use tcpinfo::{Reading, State, native::linux::LinuxTcpInfo};
-///
-/// let mut bytes = [0; 104]; // as a kernel before 3.15 returns it
-/// bytes[0] = 1;
-/// let info = LinuxTcpInfo::from_bytes(&bytes);
-///
-/// assert_eq!(info.state(), Reading::Value(State::Established));
-/// assert_eq!(info.rtt(), Reading::Unset); // no sample yet
-/// assert_eq!(info.bytes_acked(), Reading::Absent); // Linux 4.1
-/// ```
-#[derive(Clone, Copy)]
-// Aligned so that clearing and moving it does not cross cache lines: 3 % of a reading.
-#[repr(C, align(64))]
-pub struct LinuxTcpInfo {
-    bytes: [u8; Self::CAPACITY],
-    len: u16,
-    order: ByteOrder,
-    kernel_major: u8,
-}
+pub use super::structure::ByteOrder;
 
 impl LinuxTcpInfo {
-    /// The most bytes that are asked for and kept: room for 58 more numbers of 32 bits.
-    pub const CAPACITY: usize = 512;
-
-    /// The length up to which this version of the crate knows the fields (Linux 6.18 and later).
-    pub const KNOWN_LEN: usize = 280;
-
-    /// Takes over a structure of this machine's byte order: any length, down to none.
-    ///
-    /// Bytes past [`CAPACITY`](Self::CAPACITY) are not kept.
-    pub fn from_bytes(bytes: &[u8]) -> Self {
-        Self::from_bytes_in(bytes, ByteOrder::NATIVE)
-    }
-
-    /// Takes over a structure that was captured on a machine of the given byte order.
-    pub fn from_bytes_in(bytes: &[u8], order: ByteOrder) -> Self {
-        let mut info = Self { order, ..Self::EMPTY };
-        for (slot, byte) in info.bytes.iter_mut().zip(bytes) {
-            *slot = *byte;
-        }
-        info.set_len(bytes.len());
-        info
-    }
-
     /// States the major version of the kernel that filled the structure.
     ///
     /// One word cannot be read without it: the last one changed its layout between 6.18 and 7.0
@@ -84,124 +22,28 @@ impl LinuxTcpInfo {
     /// fields of that word are [absent](Reading::Absent).
     #[must_use]
     pub const fn with_kernel_major(mut self, major: u8) -> Self {
-        self.kernel_major = major;
+        self.0.hint = major;
         self
     }
 
-    /// The bytes as the kernel returned them.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.returned_len()).unwrap_or_default()
-    }
-
-    /// The length that the kernel returned.
-    #[inline]
-    pub const fn returned_len(&self) -> usize {
-        self.len as usize
-    }
-
-    /// The byte order of the machine that filled the structure.
-    pub const fn byte_order(&self) -> ByteOrder {
-        self.order
-    }
-
-    /// Bytes past the last field that this version of the crate knows.
-    pub fn unknown_tail(&self) -> &[u8] {
-        self.as_bytes().get(Self::KNOWN_LEN..).unwrap_or_default()
-    }
-
-    /// Every field of the table with its reading, in the order of the structure.
-    pub fn fields(&self) -> impl Iterator<Item = (&'static Field, Reading<Value>)> + '_ {
-        ROWS.iter().map(|row| {
-            let value = self.raw(row).map(|raw| Value::from_raw(raw, &row.field));
-            (&row.field, value)
-        })
-    }
-
-    /// The reading of the field with the given kernel name, or `None` if there is no such field.
-    pub fn field(&self, name: &str) -> Option<Reading<Value>> {
-        self.fields().find(|(field, _)| field.name == name).map(|(_, reading)| reading)
-    }
-
-    pub(crate) const EMPTY: Self =
-        Self { len: 0, order: ByteOrder::NATIVE, kernel_major: 0, bytes: [0; Self::CAPACITY] };
-
-    pub(crate) const fn kernel_major(&self) -> u8 {
-        self.kernel_major
-    }
-
-    /// The whole buffer, for the system call to fill.
-    #[cfg_attr(not(any(target_os = "linux", target_os = "android")), allow(dead_code))]
-    #[inline]
-    pub(crate) fn buffer_mut(&mut self) -> &mut [u8; Self::CAPACITY] {
-        &mut self.bytes
-    }
-
     /// States what the system call wrote into the buffer, and which kernel it was.
-    #[cfg_attr(not(any(target_os = "linux", target_os = "android")), allow(dead_code))]
+    #[allow(dead_code, reason = "each system fills its own structure only")]
     #[inline]
     pub(crate) fn fill(&mut self, len: usize, kernel_major: u8) {
-        self.set_len(len);
-        self.kernel_major = kernel_major;
+        self.0.set_len(len);
+        self.0.hint = kernel_major;
     }
 
-    #[inline]
-    fn set_len(&mut self, len: usize) {
-        let len = len.min(Self::CAPACITY);
-        self.len = u16::try_from(len).unwrap_or_default();
-    }
-
-    #[inline(always)]
-    fn read<T: FromRaw>(&self, row: &Row) -> Reading<T> {
-        self.raw(row).map(|raw| T::from_raw(raw, row.field.unit))
-    }
-
-    /// The field's number, after the rules of presence and meaning.
-    #[inline(always)]
-    fn raw(&self, row: &Row) -> Reading<u64> {
-        if self.returned_len() < row.field.min_len {
-            return Reading::Absent;
-        }
-        match self.extract(&row.field) {
-            Some(raw) => self.judge(row, raw),
-            None => Reading::Absent,
-        }
-    }
-
-    /// The field's bits, whatever they mean.
-    #[inline(always)]
-    fn extract(&self, field: &Field) -> Option<u64> {
-        let bytes = self.bytes.get(field.offset..)?;
-        let little = matches!(self.order, ByteOrder::Little);
-        let word = match field.width {
-            1 => u64::from(*bytes.first()?),
-            2 => {
-                let raw = *bytes.first_chunk()?;
-                u64::from(if little { u16::from_le_bytes(raw) } else { u16::from_be_bytes(raw) })
-            }
-            4 => {
-                let raw = *bytes.first_chunk()?;
-                u64::from(if little { u32::from_le_bytes(raw) } else { u32::from_be_bytes(raw) })
-            }
-            _ => {
-                let raw = *bytes.first_chunk()?;
-                if little { u64::from_le_bytes(raw) } else { u64::from_be_bytes(raw) }
-            }
-        };
-        Some(match field.bits {
-            None => word,
-            Some(Bits { shift, len }) => {
-                let word_bits = u64::BITS.min(8 * u32::try_from(field.width).ok()?);
-                let shift = if little { shift } else { word_bits.checked_sub(shift + len)? };
-                (word >> shift) & ((1 << len) - 1)
-            }
-        })
+    pub(crate) const fn kernel_major(&self) -> u8 {
+        self.0.hint
     }
 
     /// Whether a number that is there means something: sentinels and states.
     #[inline(always)]
-    fn judge(&self, row: &Row, raw: u64) -> Reading<u64> {
-        let [state, ..] = self.bytes;
-        let listening = matches!(State::from_linux(state), State::Listen);
+    fn judge(&self, row: &Row<Rule>, raw: u64) -> Reading<u64> {
+        let state = State::from_linux(self.0.first());
+        let listening = matches!(state, State::Listen);
+        let early = !state.is_past_handshake();
         let unset = match row.rule {
             Rule::Always => false,
             Rule::Setting => raw == u64::MAX,
@@ -220,14 +62,13 @@ impl LinuxTcpInfo {
             Rule::NotZero => raw == 0,
             Rule::Measured => raw == u64::from(u32::MAX),
             Rule::Finite => raw >= INFINITE_SSTHRESH,
-            Rule::WithRtt => self.number(&row::rtt.field) == 0,
-            Rule::WithWindowScale => self.number(&row::options.field) & OPT_WSCALE == 0,
-            Rule::SinceDataSent => !self.was_established() || self.never(&row::data_segs_out.field),
-            Rule::SinceDataReceived => {
-                !self.was_established() || self.never(&row::data_segs_in.field)
-            }
-            Rule::SinceAckReceived => !self.was_established(),
-            Rule::WithDeliveryRate => self.number(&row::delivery_rate.field) == 0,
+            Rule::WithRtt => self.0.number(&row::rtt.field) == 0,
+            Rule::WithWindowScale => self.0.number(&row::options.field) & OPT_WSCALE == 0,
+            // Before the handshake these stamps count from boot.
+            Rule::SinceDataSent => early || self.never(&row::data_segs_out.field),
+            Rule::SinceDataReceived => early || self.never(&row::data_segs_in.field),
+            Rule::SinceAckReceived => early,
+            Rule::WithDeliveryRate => self.0.number(&row::delivery_rate.field) == 0,
             Rule::OptionBits => {
                 let bits = u8::try_from(raw).unwrap_or_default();
                 return Reading::Value(Options::from_linux(bits, self.returned_len()).to_raw());
@@ -236,15 +77,10 @@ impl LinuxTcpInfo {
         if unset { Reading::Unset } else { Reading::Value(raw) }
     }
 
-    #[inline(always)]
-    fn number(&self, field: &Field) -> u64 {
-        self.extract(field).unwrap_or_default()
-    }
-
     /// The kernel has the counter, and it stands at zero.
     #[inline(always)]
     fn never(&self, counter: &Field) -> bool {
-        self.returned_len() >= counter.min_len && self.number(counter) == 0
+        self.returned_len() >= counter.min_len && self.0.number(counter) == 0
     }
 
     /// No connection now and none before: fresh, refused, or disconnected from its peer.
@@ -253,18 +89,8 @@ impl LinuxTcpInfo {
     /// keeps its last numbers, and an RTT sample shows that it was one.
     #[inline(always)]
     fn is_idle(&self) -> bool {
-        let [state, ..] = self.bytes;
-        matches!(State::from_linux(state), State::Close) && self.number(&row::rtt.field) == 0
-    }
-
-    /// Whether the handshake was completed. Before that the `last_*` stamps count from boot.
-    #[inline(always)]
-    fn was_established(&self) -> bool {
-        let [state, ..] = self.bytes;
-        !matches!(
-            State::from_linux(state),
-            State::SynSent | State::SynRecv | State::NewSynRecv | State::Listen
-        )
+        matches!(State::from_linux(self.0.first()), State::Close)
+            && self.0.number(&row::rtt.field) == 0
     }
 
     /// FACK was removed in 4.15, between two growths of the structure (192 bytes: 4.10 to 4.17).
@@ -287,13 +113,13 @@ impl LinuxTcpInfo {
 
     /// The four bytes at 276, whose cut changed in 7.0 at an unchanged length.
     fn last_word(&self) -> LastWord {
-        let Some(&[b0, b1, b2, b3]) = self.bytes.get(276..280).and_then(<[u8]>::first_chunk) else {
+        let Some([b0, b1, b2, b3]) = self.0.array(276) else {
             return LastWord::Undecided;
         };
         if [b0, b1, b2, b3] == [0; 4] {
-            return LastWord::Zero { has_mode: self.kernel_major >= 7 };
+            return LastWord::Zero { has_mode: self.kernel_major() >= 7 };
         }
-        let one_word = match self.order {
+        let one_word = match self.byte_order() {
             ByteOrder::Little => {
                 LastWord::OneWord { mode: b0 & 3, option_seen: (b0 >> 2) & 3, fail_mode: b0 >> 4 }
             }
@@ -302,7 +128,7 @@ impl LinuxTcpInfo {
             }
         };
         // The older cut holds numbers of at most 4 and 2 bits, each in the low byte of its half.
-        let (two_halves, halves_fit, halves_seen) = match self.order {
+        let (two_halves, halves_fit, halves_seen) = match self.byte_order() {
             ByteOrder::Little => (
                 LastWord::TwoHalves { fail_mode: b0, option_seen: b2 },
                 b0 <= 15 && b1 == 0 && b3 == 0,
@@ -312,7 +138,7 @@ impl LinuxTcpInfo {
                 (LastWord::TwoHalves { fail_mode: b1, option_seen: b3 }, b0 == 0 && b2 == 0, true)
             }
         };
-        match self.kernel_major {
+        match self.kernel_major() {
             7.. => one_word,
             _ if !halves_fit => one_word,
             1.. => two_halves,
@@ -320,36 +146,6 @@ impl LinuxTcpInfo {
             0 => LastWord::Undecided,
         }
     }
-}
-
-impl PartialEq for LinuxTcpInfo {
-    fn eq(&self, other: &Self) -> bool {
-        self.order == other.order
-            && self.kernel_major == other.kernel_major
-            && self.as_bytes() == other.as_bytes()
-    }
-}
-
-impl Eq for LinuxTcpInfo {}
-
-impl fmt::Debug for LinuxTcpInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut out = f.debug_struct("LinuxTcpInfo");
-        for (field, reading) in self.fields() {
-            if let Reading::Value(value) = reading {
-                out.field(field.name, &format_args!("{value}"));
-            }
-        }
-        if !self.unknown_tail().is_empty() {
-            out.field("unknown_tail", &self.unknown_tail());
-        }
-        out.finish()
-    }
-}
-
-/// Every field of `struct tcp_info`, in the order of the structure.
-pub fn schema() -> impl Iterator<Item = &'static Field> {
-    ROWS.iter().map(|row| &row.field)
 }
 
 /// `TCP_INFINITE_SSTHRESH`: slow start was never left.
@@ -453,68 +249,24 @@ impl LastWord {
     }
 }
 
-/// One line of the table.
-struct Row {
-    field: Field,
-    rule: Rule,
-}
-
-/// Declares the fields: the rows, the table of them, and one documented method for each.
-///
-/// `offset word` may be followed by `[shift, len]` for a bit field, and `since` by `>= n` where the
-/// field is there only from a returned length of `n` although its bytes are older.
-macro_rules! fields {
-    ($(
-        $name:ident: $ty:ident, $key:literal, $offset:literal $word:ident $([$shift:literal, $len:literal])?,
-        $unit:ident, $kind:ident, $since:literal $(>= $min_len:literal)?, $rule:ident, $doc:literal;
-    )*) => {
-        #[allow(non_upper_case_globals, reason = "a row bears its field's name")]
-        mod row {
-            use super::*;
-
-            $(pub(super) const $name: Row = Row {
-                field: Field {
-                    name: stringify!($name),
-                    key: $key,
-                    offset: $offset,
-                    width: size_of::<$word>(),
-                    bits: first!($(Some(Bits { shift: $shift, len: $len }),)? None),
-                    min_len: first!($($min_len,)? $offset + size_of::<$word>()),
-                    ty: <$ty as FromRaw>::TYPE,
-                    unit: Unit::$unit,
-                    kind: Kind::$kind,
-                    since: $since,
-                    doc: $doc,
-                },
-                rule: Rule::$rule,
-            };)*
-        }
-
-        static ROWS: &[Row] = &[$(row::$name),*];
-
-        impl LinuxTcpInfo {
-            $(
-                #[doc = $doc]
-                #[doc = ""]
-                #[doc = concat!("`tcpi_", stringify!($name), "`, since Linux ", $since, ".")]
-                #[inline]
-                pub fn $name(&self) -> Reading<$ty> {
-                    self.read(&row::$name)
-                }
-            )*
-        }
-    };
-}
-
-macro_rules! first {
-    ($first:expr $(, $rest:expr)?) => {
-        $first
-    };
-}
-
 // Key names follow those that Go programs already write, where such a name exists. A kernel "since"
 // of 2.4 means: in the 104 bytes that every kernel returns.
-fields! {
+structure! {
+    /// `struct tcp_info`: the bytes as the kernel returned them, decoded on access.
+    ///
+    /// ```
+    /// use tcpinfo::{Reading, State, native::linux::LinuxTcpInfo};
+    ///
+    /// let mut bytes = [0; 104]; // as a kernel before 3.15 returns it
+    /// bytes[0] = 1;
+    /// let info = LinuxTcpInfo::from_bytes(&bytes);
+    ///
+    /// assert_eq!(info.state(), Reading::Value(State::Established));
+    /// assert_eq!(info.rtt(), Reading::Unset); // no sample yet
+    /// assert_eq!(info.bytes_acked(), Reading::Absent); // Linux 4.1
+    /// ```
+    LinuxTcpInfo: Linux "tcp_info", "tcpi_", since "Linux ", known 280 of 512 bytes;
+
     state: State, "state", 0 u8, None, Label, "2.4", Always,
         "State of the connection.";
     ca_state: CaState, "caState", 1 u8, None, Label, "2.4", Connected,

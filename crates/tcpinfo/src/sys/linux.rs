@@ -5,15 +5,18 @@
 
 use std::{
     io,
-    os::fd::AsRawFd,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
     sync::atomic::{AtomicU8, Ordering},
 };
 
+use super::unix::{Request, error, getsockopt, ioctl_count, option_number};
 use crate::{
-    CongestionName, Error, ErrorKind, Queues, Sock, SocketMemory,
+    CongestionName, Error, ErrorKind, Queues, Sock, SocketMemory, State, Subflow, TcpInfo,
     congestion::CcInfo,
-    native::{Native, linux::LinuxTcpInfo},
+    native::{Native, linux::LinuxTcpInfo, mptcp::MptcpInfo},
 };
+
+pub(crate) use super::missing::apple_socket;
 
 pub(crate) const SUPPORTED: bool = true;
 
@@ -22,8 +25,11 @@ const TCP_CC_INFO: i32 = 26;
 const TCP_IS_MPTCP: i32 = 43;
 const SOL_MPTCP: i32 = 284;
 const MPTCP_INFO: i32 = 1;
+const MPTCP_TCPINFO: i32 = 2;
+const MPTCP_SUBFLOW_ADDRS: i32 = 3;
+const TCP_ULP: i32 = 31;
 const IPPROTO_MPTCP: i32 = 262;
-const SIOCOUTQNSD: libc::Ioctl = 0x894b;
+const SIOCOUTQNSD: Request = 0x894b;
 
 /// Numbers of the socket level, which differ on some architectures, though on none of Android's.
 mod so {
@@ -41,7 +47,7 @@ pub(crate) fn tcp_info(sock: Sock<'_>) -> Result<Native, Error> {
     // Made as what is returned, so that half a kilobyte is not moved for nothing.
     let mut result = Ok(Native::Linux(LinuxTcpInfo::EMPTY));
     if let Ok(Native::Linux(info)) = &mut result {
-        match getsockopt(sock, libc::IPPROTO_TCP, libc::TCP_INFO, info.buffer_mut()) {
+        match getsockopt(sock, libc::IPPROTO_TCP, libc::TCP_INFO, info.0.buffer_mut()) {
             Ok(returned) => info.fill(returned, kernel_major()),
             Err(os) => result = Err(refusal(sock, "TCP_INFO", Missing::NotTcp, os)),
         }
@@ -70,19 +76,37 @@ pub(crate) fn queues(sock: Sock<'_>) -> Result<Queues, Error> {
             // These requests exist for much else, and say nothing about what they were asked of.
             match congestion_name(sock) {
                 Ok(_) => refusal(sock, query, Missing::Unsupported, os),
-                Err(other) => Error::from_os(other.kind(), query, descriptor_number(sock), os),
+                Err(other) => error(other.kind(), query, sock, os),
             }
         })
     };
-    let unread = queue("SIOCINQ", libc::FIONREAD)?;
+    let unread = match queue("SIOCINQ", libc::FIONREAD) {
+        // A listener has none of these queues, and one of its own.
+        Err(error) if error.kind() == ErrorKind::WrongState => return accept_queue(sock, error),
+        answer => answer?,
+    };
     let unsent = queue("SIOCOUTQNSD", SIOCOUTQNSD)?;
     let queued = queue("SIOCOUTQ", libc::TIOCOUTQ)?;
     Ok(Queues {
-        unread_bytes: unread,
-        unsent_bytes: unsent,
+        unread_bytes: Some(unread),
+        queued_bytes: Some(queued),
+        unsent_bytes: Some(unsent),
         // Three calls, so bytes may move between them.
-        unacked_bytes: queued.saturating_sub(unsent),
+        in_flight_bytes: Some(queued.saturating_sub(unsent)),
+        ..Queues::default()
     })
+}
+
+fn accept_queue(sock: Sock<'_>, refusal: Error) -> Result<Queues, Error> {
+    let info = TcpInfo::from_native(tcp_info(sock)?, None);
+    match info.state() {
+        Some(State::Listen) => Ok(Queues {
+            accept_queue: info.accept_queue(),
+            accept_queue_limit: info.accept_queue_limit(),
+            ..Queues::default()
+        }),
+        _ => Err(refusal),
+    }
 }
 
 pub(crate) fn memory(sock: Sock<'_>) -> Result<SocketMemory, Error> {
@@ -100,9 +124,9 @@ pub(crate) fn cookie(sock: Sock<'_>) -> Result<u64, Error> {
 }
 
 pub(crate) fn is_mptcp(sock: Sock<'_>) -> Result<bool, Error> {
-    let mut bytes = [0; 4];
-    let Err(os) = getsockopt(sock, libc::IPPROTO_TCP, TCP_IS_MPTCP, &mut bytes) else {
-        return Ok(i32::from_ne_bytes(bytes) != 0);
+    let os = match option_number(sock, libc::IPPROTO_TCP, TCP_IS_MPTCP) {
+        Ok(answer) => return Ok(answer != 0),
+        Err(os) => os,
     };
     let refusal = refusal(sock, "TCP_IS_MPTCP", Missing::Unsupported, os);
     if refusal.kind() != ErrorKind::Unsupported {
@@ -114,12 +138,137 @@ pub(crate) fn is_mptcp(sock: Sock<'_>) -> Result<bool, Error> {
     if getsockopt(sock, SOL_MPTCP, MPTCP_INFO, &mut info).is_ok() {
         return Ok(true);
     }
-    let mut protocol = [0; 4];
-    match getsockopt(sock, libc::SOL_SOCKET, libc::SO_PROTOCOL, &mut protocol) {
-        Ok(_) if i32::from_ne_bytes(protocol) == libc::IPPROTO_TCP => Ok(false),
-        Ok(_) if i32::from_ne_bytes(protocol) != IPPROTO_MPTCP => Err(not_tcp(sock, refusal)),
-        _ => Err(refusal),
+    match option_number(sock, libc::SOL_SOCKET, libc::SO_PROTOCOL) {
+        Ok(libc::IPPROTO_TCP) => Ok(false),
+        Ok(IPPROTO_MPTCP) | Err(_) => Err(refusal),
+        Ok(_) => Err(refusal.of_kind(ErrorKind::NotTcp)),
     }
+}
+
+pub(crate) fn mptcp_info(sock: Sock<'_>) -> Result<MptcpInfo, Error> {
+    let mut info = MptcpInfo::EMPTY;
+    let returned = getsockopt(sock, SOL_MPTCP, MPTCP_INFO, info.0.buffer_mut())
+        .map_err(|os| mptcp_refusal(sock, "MPTCP_INFO", os))?;
+    info.0.set_len(returned);
+    Ok(info)
+}
+
+pub(crate) fn mptcp_subflows(sock: Sock<'_>) -> Result<Vec<Subflow>, Error> {
+    let addresses =
+        || subflow_array(sock, "MPTCP_SUBFLOW_ADDRS", MPTCP_SUBFLOW_ADDRS, SUBFLOW_ADDRS);
+    let mut before = addresses()?;
+    // A subflow can come or go between the calls, which list them in one order: if the addresses
+    // are the same before and after, so were the subflows between.
+    for _ in 0..3 {
+        let infos = subflow_array(sock, "MPTCP_TCPINFO", MPTCP_TCPINFO, LinuxTcpInfo::CAPACITY)?;
+        let after = addresses()?;
+        if before == after && infos.len() == after.len() {
+            return Ok(infos.iter().zip(&after).map(|(info, pair)| subflow(info, pair)).collect());
+        }
+        before = after;
+    }
+    let os = io::Error::from_raw_os_error(libc::EAGAIN);
+    Err(error(ErrorKind::Other, "MPTCP_TCPINFO", sock, os))
+}
+
+fn subflow(info: &[u8], addresses: &[u8]) -> Subflow {
+    let native = LinuxTcpInfo::from_bytes(info).with_kernel_major(kernel_major());
+    let (local, remote) = addresses.split_at(addresses.len() / 2);
+    Subflow {
+        local_addr: socket_address(local),
+        remote_addr: socket_address(remote),
+        info: TcpInfo::from_native(Native::Linux(native), None),
+    }
+}
+
+/// A pair of `struct sockaddr_storage`.
+const SUBFLOW_ADDRS: usize = 256;
+
+/// Asks for one element of at most `element` bytes a subflow.
+fn subflow_array(
+    sock: Sock<'_>,
+    query: &'static str,
+    option: i32,
+    element: usize,
+) -> Result<Vec<Vec<u8>>, Error> {
+    /// `struct mptcp_subflow_data`: its own size, number of subflows, element sizes of the kernel
+    /// and of the caller.
+    const HEADER: usize = 16;
+
+    let number = |buffer: &[u8], index: usize| {
+        let word = buffer.get(4 * index..).and_then(<[u8]>::first_chunk);
+        usize::try_from(u32::from_ne_bytes(word.copied().unwrap_or_default())).unwrap_or_default()
+    };
+    // The kernel's own limit is 8 beside the first; more is asked for if there are more.
+    let mut room = 9;
+    loop {
+        let mut buffer = vec![0; HEADER + room * element];
+        let size = |bytes: usize| u32::try_from(bytes).unwrap_or_default().to_ne_bytes();
+        let header = [size(HEADER), size(0), size(0), size(element)];
+        for (slot, byte) in buffer.iter_mut().zip(header.as_flattened()) {
+            *slot = *byte;
+        }
+        let returned = getsockopt(sock, SOL_MPTCP, option, &mut buffer)
+            .map_err(|os| mptcp_refusal(sock, query, os))?;
+        let subflows = number(&buffer, 1);
+        if subflows > room && room < 256 {
+            room = subflows.min(256);
+            continue;
+        }
+        // The kernel fills what it has of each element, and leaves the rest of its room.
+        let filled = number(&buffer, 2).min(element);
+        let elements = buffer.get(HEADER..returned).unwrap_or_default().chunks(element);
+        return Ok(elements.map(|bytes| bytes.get(..filled).unwrap_or(bytes).to_vec()).collect());
+    }
+}
+
+/// Reads a `struct sockaddr_in` or `sockaddr_in6`.
+fn socket_address(bytes: &[u8]) -> Option<SocketAddr> {
+    let (family, rest) = bytes.split_first_chunk()?;
+    let (port, rest) = rest.split_first_chunk()?;
+    let port = u16::from_be_bytes(*port);
+    match i32::from(u16::from_ne_bytes(*family)) {
+        libc::AF_INET => Some((Ipv4Addr::from(*rest.first_chunk::<4>()?), port).into()),
+        libc::AF_INET6 => {
+            let (flow, rest) = rest.split_first_chunk()?;
+            let (address, rest) = rest.split_first_chunk::<16>()?;
+            Some(SocketAddr::V6(SocketAddrV6::new(
+                Ipv6Addr::from(*address),
+                port,
+                u32::from_be_bytes(*flow),
+                u32::from_ne_bytes(*rest.first_chunk()?),
+            )))
+        }
+        _ => None,
+    }
+}
+
+#[cold]
+fn mptcp_refusal(sock: Sock<'_>, query: &'static str, os: io::Error) -> Error {
+    let refusal = refusal(sock, query, Missing::Unsupported, os);
+    if refusal.kind() != ErrorKind::Unsupported {
+        return refusal;
+    }
+    match is_mptcp(sock) {
+        // In use, so it is this question that the kernel is too old for.
+        Ok(true) => refusal,
+        Ok(false) => refusal.of_kind(ErrorKind::NotMptcp),
+        Err(other) => refusal.of_kind(other.kind()),
+    }
+}
+
+pub(crate) fn ulp(sock: Sock<'_>) -> Result<Option<String>, Error> {
+    let mut name = [0; 16];
+    let returned = getsockopt(sock, libc::IPPROTO_TCP, TCP_ULP, &mut name).map_err(|os| {
+        // Older than every supported protocol is the one that tells whether it is TCP at all.
+        match congestion_name(sock) {
+            Ok(_) => refusal(sock, "TCP_ULP", Missing::Unsupported, os),
+            Err(other) => error(other.kind(), "TCP_ULP", sock, os),
+        }
+    })?;
+    let name = name.get(..returned).unwrap_or(&name);
+    let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+    Ok((!name.is_empty()).then(|| String::from_utf8_lossy(name).into_owned()))
 }
 
 /// What it means that the kernel does not know an option (`ENOPROTOOPT`, `EOPNOTSUPP`).
@@ -143,45 +292,7 @@ fn refusal(sock: Sock<'_>, query: &'static str, missing: Missing, os: io::Error)
         (Some(libc::EINVAL), _) => ErrorKind::WrongState,
         _ => ErrorKind::Other,
     };
-    Error::from_os(kind, query, descriptor_number(sock), os)
-}
-
-fn not_tcp(sock: Sock<'_>, refusal: Error) -> Error {
-    let os = refusal.os_error().and_then(io::Error::raw_os_error).unwrap_or(libc::EOPNOTSUPP);
-    let os = io::Error::from_raw_os_error(os);
-    Error::from_os(ErrorKind::NotTcp, refusal.query(), descriptor_number(sock), os)
-}
-
-/// The number, for an error message.
-fn descriptor_number(sock: Sock<'_>) -> u64 {
-    u64::try_from(sock.as_raw_fd()).unwrap_or_default()
-}
-
-/// Fills `buffer` and gives the length that the kernel returned.
-#[inline(always)]
-fn getsockopt(sock: Sock<'_>, level: i32, option: i32, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut len = libc::socklen_t::try_from(buffer.len()).unwrap_or(libc::socklen_t::MAX);
-    // SAFETY: `sock` keeps the descriptor open for the call; the kernel writes at most `len` bytes,
-    // which `buffer` has, and the length itself, both exclusively borrowed here.
-    let status = unsafe {
-        libc::getsockopt(sock.as_raw_fd(), level, option, buffer.as_mut_ptr().cast(), &raw mut len)
-    };
-    if status != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(usize::try_from(len).unwrap_or(0))
-}
-
-/// An `ioctl` that answers with one `int`.
-fn ioctl_count(sock: Sock<'_>, request: libc::Ioctl) -> io::Result<u32> {
-    let mut count: libc::c_int = 0;
-    // SAFETY: `sock` keeps the descriptor open for the call, and every request passed here writes
-    // one `int`, which is exclusively borrowed here.
-    let status = unsafe { libc::ioctl(sock.as_raw_fd(), request, &raw mut count) };
-    if status != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(u32::try_from(count).unwrap_or(0))
+    error(kind, query, sock, os)
 }
 
 /// The running kernel's major version, asked once; 0 if its release does not begin with a number.
