@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 #[cfg_attr(not(target_os = "linux"), path = "bench/elsewhere.rs")]
 mod bench;
+mod schema;
 
 /// The project's own chores.
 #[derive(Parser)]
@@ -21,10 +22,13 @@ struct Cli {
 enum Chore {
     /// Time what the libraries cost, each figure beside its floor
     Bench(bench::Args),
+    /// Print every field of every system: unit, meaning, and the portable facts it feeds
+    Schema(schema::Args),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().chore {
         Chore::Bench(args) => bench::run(&args),
+        Chore::Schema(args) => schema::run(&args),
     }
 }

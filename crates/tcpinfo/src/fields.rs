@@ -2,7 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use crate::{AccEcnOption, CaState, EcnMode, FastOpenFailure, Options, State, System};
+use crate::{
+    AccEcnOption, CaState, EcnMode, FastOpenFailure, Options, State, System,
+    info::{FACTS, SOURCES},
+};
 
 /// One field of an operating system's structure: where it lies and what it means.
 ///
@@ -57,11 +60,54 @@ impl Field {
     /// ```
     pub fn facts(&self) -> impl Iterator<Item = &'static str> {
         let (system, accessor) = (self.system, self.accessor);
-        let main = self.structure == system.structure();
-        crate::info::SOURCES
+        let sources = if self.is_main() { SOURCES } else { &[] };
+        sources
             .iter()
-            .filter(move |source| main && source.system == system && source.field == accessor)
+            .filter(move |source| (source.system, source.field) == (system, accessor))
             .map(|source| source.fact)
+    }
+
+    /// Whether it is of the structure that every reading asks for.
+    fn is_main(&self) -> bool {
+        self.structure == self.system.structure()
+    }
+}
+
+/// One fact of the portable view, [`TcpInfo`](crate::TcpInfo).
+///
+/// ```
+/// use tcpinfo::{System, fields::Fact};
+///
+/// let cwnd = Fact::all().find(|fact| fact.name == "tx_cwnd").unwrap();
+/// let on_linux = cwnd.fields().filter(|field| field.system == System::Linux);
+/// assert!(on_linux.map(|field| field.name).eq(["snd_cwnd", "snd_mss"]));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Fact {
+    /// The method of [`TcpInfo`](crate::TcpInfo).
+    pub name: &'static str,
+    /// The key in JSON; none for the options, which have two.
+    pub key: Option<&'static str>,
+    /// Its meaning, in one or two sentences.
+    pub doc: &'static str,
+}
+
+impl Fact {
+    /// Every fact, in the order of the documentation.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        FACTS.iter()
+    }
+
+    /// The fields that it is made of, on all systems that have it.
+    pub fn fields(&self) -> impl Iterator<Item = &'static Field> {
+        let fact = self.name;
+        let sources = SOURCES.iter().filter(move |source| source.fact == fact);
+        sources.filter_map(|source| {
+            crate::schema().find(|field| {
+                field.is_main() && (field.system, field.accessor) == (source.system, source.field)
+            })
+        })
     }
 }
 

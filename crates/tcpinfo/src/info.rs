@@ -2,7 +2,9 @@ use std::{fmt, time::Duration};
 
 use crate::{
     AsSock, CaState, CongestionName, Error, Options, Reading, State, System, Thresholds, Warning,
-    fields::Value, native::Native, sys, warning,
+    fields::{Fact, Value},
+    native::{Native, first},
+    sys, warning,
 };
 
 /// What the kernel knows about one TCP connection: one meaning and one unit on every system.
@@ -113,14 +115,14 @@ pub(crate) struct Source {
 /// a function. A system that is not named does not have the fact.
 macro_rules! portable {
     ($(
-        $(#[$doc:meta])*
+        $(#[doc = $doc:literal])*
         $name:ident: $ty:ty $(as $key:literal)? {
             $($system:ident: $($field:ident),+ $(=> $function:ident)?;)+
         }
     )*) => {
         impl TcpInfo {
             $(
-                $(#[$doc])*
+                $(#[doc = $doc])*
                 ///
                 $(#[doc = concat!(
                     "- ", system_name!($system), ":",
@@ -147,7 +149,15 @@ macro_rules! portable {
             }
         }
 
-        pub(crate) const SOURCES: &[Source] = &[$($($(
+        pub(crate) static FACTS: &[Fact] = &[$(
+            Fact {
+                name: stringify!($name),
+                key: first!($(Some($key),)? None),
+                doc: concat!($($doc),*),
+            },
+        )*];
+
+        pub(crate) static SOURCES: &[Source] = &[$($($(
             Source {
                 fact: stringify!($name),
                 system: System::$system,
@@ -357,7 +367,6 @@ portable! {
 
     /// Time since an acknowledgement was last sent. Linux has a field for it and never fills it.
     last_tx_ack_age: Duration as "lastTxAckAt" {
-        Linux: last_ack_sent;
         OpenBsd: last_ack_sent;
     }
 

@@ -11,7 +11,7 @@ use crate::{
     BbrInfo, CaState, CcInfo, Congestion, CongestionInfo, CongestionName, DctcpInfo, Mptcp,
     Options, Packed, Queues, Reading, SocketMemory, State, Subflow, System, TcpInfo, TcpOption,
     VegasInfo, Warning,
-    fields::{Field, Value},
+    fields::{Fact, Field, Value},
     native::{
         Native, apple::AppleTcpInfo, apple_socket::AppleSocketInfo, each, freebsd::FreeBsdTcpInfo,
         linux::LinuxTcpInfo, mptcp::MptcpInfo, netbsd::NetBsdTcpInfo, openbsd::OpenBsdTcpInfo,
@@ -262,6 +262,16 @@ impl Serialize for Field {
         map.entry("since", Some(self.since))?;
         map.entry("doc", Some(self.doc))?;
         map.entry("facts", Some(self.facts().collect::<Vec<_>>()))?;
+        map.0.end()
+    }
+}
+
+impl Serialize for Fact {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = Present(serializer.serialize_map(None)?);
+        map.entry("name", Some(self.name))?;
+        map.entry("key", self.key)?;
+        map.entry("doc", Some(self.doc.trim()))?;
         map.0.end()
     }
 }

@@ -35,18 +35,23 @@
 //! - [`native`] holds the operating system's own structure, where each field answers with a
 //!   [`Reading`]: absent on this kernel, nothing measured yet, or a value. All fields can be walked
 //!   over, and [`schema`] lists them with unit, meaning and first kernel.
-//! - [`Congestion`], [`Queues`], [`SocketMemory`], [`cookie`] and [`is_mptcp`] ask for more, each
-//!   at the price of system calls of its own.
-//!
-//! Decoders work on every host: a structure captured elsewhere can be read with
-//! [`LinuxTcpInfo::from_bytes_in`](native::linux::LinuxTcpInfo::from_bytes_in).
+//! - [`Queues`], [`Congestion`], [`SocketMemory`], [`cookie`], [`Mptcp`], [`is_mptcp`], [`ulp`] and
+//!   [`AppleSocketInfo`](native::apple_socket::AppleSocketInfo) ask for more, each at the price of
+//!   system calls of its own, and each on the systems that it names.
 //!
 //! # Platforms
 //!
 //! | system | source |
 //! |---|---|
 //! | Linux, Android | `TCP_INFO`, 104 bytes (2.6) to 280 bytes (6.18 and later), and what is longer |
+//! | macOS, iOS and relatives | `TCP_CONNECTION_INFO`, 104 or 112 bytes |
+//! | Windows 10 1703 and later | `SIO_TCP_INFO`, versions 2, 1 and 0 |
+//! | FreeBSD, NetBSD, OpenBSD | `TCP_INFO`, each with units and contents of its own |
 //! | others | compile, and answer [`ErrorKind::Unsupported`]; [`is_supported`] says so beforehand |
+//!
+//! Each method of [`TcpInfo`] names the fields that it is made of on each system; [`schema`] says
+//! the same to programs. Decoders work on every host: [`Native::from_bytes_in`] reads a structure
+//! that was captured elsewhere.
 //!
 //! # Features
 //!

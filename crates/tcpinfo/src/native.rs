@@ -15,6 +15,7 @@ pub mod openbsd;
 pub mod windows;
 
 pub use structure::ByteOrder;
+pub(crate) use structure::first;
 
 use apple::AppleTcpInfo;
 use freebsd::FreeBsdTcpInfo;
