@@ -262,6 +262,21 @@ fn the_congestion_control_in_use_is_named() {
 }
 
 #[test]
+fn a_plain_socket_has_no_paths_and_no_protocol_above() {
+    let (client, _server) = pair("127.0.0.1:0");
+    assert_eq!(tcpinfo::ulp(&client).unwrap(), None);
+    let kind = tcpinfo::Mptcp::read(&client).unwrap_err().kind();
+    assert!(matches!(kind, ErrorKind::NotMptcp | ErrorKind::Unsupported), "{kind:?}");
+
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let file = File::open("/dev/null").unwrap();
+    assert_eq!(tcpinfo::ulp(&udp).unwrap_err().kind(), ErrorKind::NotTcp);
+    assert_eq!(tcpinfo::ulp(&file).unwrap_err().kind(), ErrorKind::NotSocket);
+    assert_eq!(tcpinfo::Mptcp::read(&udp).unwrap_err().kind(), ErrorKind::NotTcp);
+    assert_eq!(tcpinfo::Mptcp::read(&file).unwrap_err().kind(), ErrorKind::NotSocket);
+}
+
+#[test]
 fn cookies_identify_sockets() {
     let (client, server) = pair("127.0.0.1:0");
     assert_eq!(cookie(&client).unwrap(), cookie(&client).unwrap());

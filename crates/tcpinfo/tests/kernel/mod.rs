@@ -11,19 +11,20 @@ use std::{
 };
 
 use libtest_mimic::{Failed, Trial};
-use tcpinfo::{Congestion, CongestionInfo, ErrorKind, TcpInfo, is_mptcp};
+use tcpinfo::{Congestion, CongestionInfo, ErrorKind, Mptcp, Reading, TcpInfo, is_mptcp};
 
 use super::{Test, same};
 
-pub(crate) fn trials() -> [Trial; 4] {
+pub(crate) fn trials() -> [Trial; 5] {
     let has_mptcp = mptcp_socket().is_ok();
     let has_ipv6 = TcpListener::bind("[::1]:0").is_ok();
     let can_switch = TcpListener::bind("127.0.0.1:0").is_ok_and(|socket| {
         ["bbr", "reno"].iter().all(|name| set_congestion(&socket, name).is_ok())
     });
-    let tests: [(bool, &str, Test); 4] = [
+    let tests: [(bool, &str, Test); 5] = [
         (has_ipv6, "connections_over_ipv6_are_counted_and_told_from_udp", ipv6),
         (has_mptcp, "multipath_tcp_is_seen_at_both_ends", multipath),
+        (has_mptcp, "multipath_tcp_tells_the_whole_and_its_subflows", multipath_numbers),
         (has_mptcp, "a_fallback_from_multipath_tcp_is_plain_tcp", multipath_fallback),
         (can_switch, "facts_of_one_algorithm_never_bear_the_name_of_another", congestion_switched),
     ];
@@ -49,7 +50,47 @@ fn multipath() -> Result<(), Failed> {
     let client = connected(mptcp_socket()?, &listener)?;
     let (server, _) = listener.accept()?;
     same("client", is_mptcp(&client)?, true)?;
-    same("server", is_mptcp(&server)?, true)
+    same("server", is_mptcp(&server)?, true)?;
+    same("protocol above", tcpinfo::ulp(&client)?.as_deref(), Some("mptcp"))
+}
+
+/// The connection as a whole and its one subflow, against the bytes that were moved and the
+/// addresses that the standard library tells.
+fn multipath_numbers() -> Result<(), Failed> {
+    const SENT: u64 = 100_000;
+    let listener = mptcp_listener()?;
+    let mut client = connected(mptcp_socket()?, &listener)?;
+    let (mut server, _) = listener.accept()?;
+    std::thread::scope(|scope| {
+        scope.spawn(|| client.write_all(&vec![1; SENT as usize]).unwrap());
+        server.read_exact(&mut vec![0; SENT as usize]).unwrap();
+    });
+    server.write_all(&[2; 77])?;
+    client.read_exact(&mut [0; 77])?;
+
+    for (stream, sent, received) in [(&client, SENT, 77), (&server, 77, SENT)] {
+        let mptcp = Mptcp::read(stream)?;
+        same("fallback", mptcp.info.is_fallback(), Some(false))?;
+        same("key of the peer", mptcp.info.has_remote_key(), Some(true))?;
+        same("further subflows", mptcp.info.subflows(), Reading::Value(0))?;
+        if let Reading::Value(total) = mptcp.info.subflows_total() {
+            same("subflows", total, 1)?;
+        }
+        if let (Reading::Value(out), Reading::Value(again), Reading::Value(back)) =
+            (mptcp.info.bytes_sent(), mptcp.info.bytes_retrans(), mptcp.info.bytes_received())
+        {
+            same("sent", out - again, sent)?;
+            same("received", back, received)?;
+        }
+        let [subflow] = mptcp.subflows.as_slice() else {
+            return Err(format!("not one subflow: {mptcp:?}").into());
+        };
+        same("local address", subflow.local_addr, Some(stream.local_addr()?))?;
+        same("remote address", subflow.remote_addr, Some(stream.peer_addr()?))?;
+        let own = |info: &TcpInfo| (info.state(), info.rx_bytes(), info.native().as_bytes().len());
+        same("facts of the subflow", own(&subflow.info), own(&TcpInfo::read(stream)?))?;
+    }
+    Ok(())
 }
 
 fn multipath_fallback() -> Result<(), Failed> {
@@ -57,6 +98,7 @@ fn multipath_fallback() -> Result<(), Failed> {
     let client = connected(mptcp_socket()?, &plain)?;
     same("client of a plain server", is_mptcp(&client)?, false)?;
     same("plain server", is_mptcp(&plain.accept()?.0)?, false)?;
+    same("its paths", Mptcp::read(&client).unwrap_err().kind(), ErrorKind::NotMptcp)?;
 
     let listener = mptcp_listener()?;
     let client = TcpStream::connect(listener.local_addr()?)?;
