@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 #[cfg_attr(not(target_os = "linux"), path = "bench/elsewhere.rs")]
 mod bench;
+mod cross;
 mod schema;
 
 /// The project's own chores.
@@ -24,11 +25,14 @@ enum Chore {
     Bench(bench::Args),
     /// Print every field of every system: unit, meaning, and the portable facts it feeds
     Schema(schema::Args),
+    /// Check types and lints for other systems, without their machines
+    Cross(cross::Args),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().chore {
         Chore::Bench(args) => bench::run(&args),
         Chore::Schema(args) => schema::run(&args),
+        Chore::Cross(args) => cross::run(&args),
     }
 }
