@@ -191,34 +191,50 @@ fn subflow_array(
     option: i32,
     element: usize,
 ) -> Result<Vec<Vec<u8>>, Error> {
-    /// `struct mptcp_subflow_data`: its own size, number of subflows, element sizes of the kernel
-    /// and of the caller.
-    const HEADER: usize = 16;
-
-    let number = |buffer: &[u8], index: usize| {
-        let word = buffer.get(4 * index..).and_then(<[u8]>::first_chunk);
-        usize::try_from(u32::from_ne_bytes(word.copied().unwrap_or_default())).unwrap_or_default()
-    };
     // The kernel's own limit is 8 beside the first; more is asked for if there are more.
     let mut room = 9;
     loop {
-        let mut buffer = vec![0; HEADER + room * element];
-        let size = |bytes: usize| u32::try_from(bytes).unwrap_or_default().to_ne_bytes();
-        let header = [size(HEADER), size(0), size(0), size(element)];
-        for (slot, byte) in buffer.iter_mut().zip(header.as_flattened()) {
+        let mut buffer = vec![0; SubflowData::LEN + room * element];
+        for (slot, byte) in buffer.iter_mut().zip(SubflowData::request(element).as_flattened()) {
             *slot = *byte;
         }
         let returned = getsockopt(sock, SOL_MPTCP, option, &mut buffer)
             .map_err(|os| mptcp_refusal(sock, query, os))?;
-        let subflows = number(&buffer, 1);
-        if subflows > room && room < 256 {
-            room = subflows.min(256);
+        let header = SubflowData::of(&buffer);
+        if header.subflows > room && room < 256 {
+            room = header.subflows.min(256);
             continue;
         }
-        // The kernel fills what it has of each element, and leaves the rest of its room.
-        let filled = number(&buffer, 2).min(element);
-        let elements = buffer.get(HEADER..returned).unwrap_or_default().chunks(element);
-        return Ok(elements.map(|bytes| bytes.get(..filled).unwrap_or(bytes).to_vec()).collect());
+        let array = buffer.get(SubflowData::LEN..returned).unwrap_or_default();
+        return Ok(header.elements(array).map(<[u8]>::to_vec).collect());
+    }
+}
+
+/// `struct mptcp_subflow_data`: its own size, number of subflows, element sizes of the kernel and of
+/// the caller, each 32 bits.
+struct SubflowData {
+    subflows: usize,
+    /// The smaller of the kernel's size and ours: how far apart the elements are.
+    stride: usize,
+}
+
+impl SubflowData {
+    const LEN: usize = 16;
+
+    fn request(element: usize) -> [[u8; 4]; 4] {
+        [Self::LEN, 0, 0, element].map(|size| u32::try_from(size).unwrap_or_default().to_ne_bytes())
+    }
+
+    fn of(buffer: &[u8]) -> Self {
+        let number = |index: usize| {
+            let word = buffer.get(4 * index..).and_then(<[u8]>::first_chunk).copied();
+            usize::try_from(u32::from_ne_bytes(word.unwrap_or_default())).unwrap_or_default()
+        };
+        Self { subflows: number(1), stride: number(2).min(number(3)) }
+    }
+
+    fn elements<'a>(&self, array: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        array.chunks_exact(self.stride.max(1)).take(self.subflows)
     }
 }
 
@@ -329,4 +345,18 @@ fn uname_major() -> Option<u8> {
             Some(Some(major.checked_add(u8::try_from(digit).ok()?)?))
         })
         .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subflows_lie_as_far_apart_as_the_smaller_of_the_two_sizes() {
+        let mut buffer = [16u32, 3, 4, 8].map(u32::to_ne_bytes).as_flattened().to_vec();
+        buffer.extend(1..=12);
+        let header = SubflowData::of(&buffer);
+        let elements: Vec<_> = header.elements(&buffer[SubflowData::LEN..]).collect();
+        assert_eq!(elements, [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]]);
+    }
 }

@@ -1,9 +1,10 @@
-//! Tests that need a kernel with Multipath TCP, IPv6 or BBR.
+//! Tests that need a kernel with Multipath TCP, IPv6 or BBR, or the right to make a network.
 
 use std::{
     io::{self, Read, Write},
     net::{TcpListener, TcpStream, UdpSocket},
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    process::Command,
     sync::atomic::{
         AtomicU32,
         Ordering::{Acquire, Release},
@@ -11,20 +12,27 @@ use std::{
 };
 
 use libtest_mimic::{Failed, Trial};
-use tcpinfo::{Congestion, CongestionInfo, ErrorKind, Mptcp, Reading, TcpInfo, is_mptcp};
+use tcpinfo::{
+    Congestion, CongestionInfo, ErrorKind, Mptcp, Reading, State, Subflow, TcpInfo, is_mptcp,
+};
 
 use super::{Test, same};
 
-pub(crate) fn trials() -> [Trial; 5] {
+pub(crate) fn trials() -> [Trial; 6] {
     let has_mptcp = mptcp_socket().is_ok();
     let has_ipv6 = TcpListener::bind("[::1]:0").is_ok();
     let can_switch = TcpListener::bind("127.0.0.1:0").is_ok_and(|socket| {
         ["bbr", "reno"].iter().all(|name| set_congestion(&socket, name).is_ok())
     });
-    let tests: [(bool, &str, Test); 5] = [
+    let tests: [(bool, &str, Test); 6] = [
         (has_ipv6, "connections_over_ipv6_are_counted_and_told_from_udp", ipv6),
         (has_mptcp, "multipath_tcp_is_seen_at_both_ends", multipath),
         (has_mptcp, "multipath_tcp_tells_the_whole_and_its_subflows", multipath_numbers),
+        (
+            has_mptcp && can_make_paths(),
+            "every_path_of_multipath_tcp_is_told_with_its_own_facts",
+            multipath_subflows,
+        ),
         (has_mptcp, "a_fallback_from_multipath_tcp_is_plain_tcp", multipath_fallback),
         (can_switch, "facts_of_one_algorithm_never_bear_the_name_of_another", congestion_switched),
     ];
@@ -91,6 +99,84 @@ fn multipath_numbers() -> Result<(), Failed> {
         same("facts of the subflow", own(&subflow.info), own(&TcpInfo::read(stream)?))?;
     }
     Ok(())
+}
+
+/// Three paths between four addresses, in a network of the test's own.
+fn multipath_subflows() -> Result<(), Failed> {
+    const CLIENTS: [&str; 3] = ["10.9.0.1", "10.9.0.2", "10.9.0.3"];
+    // A thread of its own, because the network belongs to the thread and goes with it.
+    let test = || -> Result<(), Failed> {
+        own_network()?;
+        ip("link set lo up")?;
+        ip("link add near type veth peer name far")?;
+        ip("link set near up")?;
+        ip("link set far up")?;
+        for address in CLIENTS {
+            ip(&format!("address add {address}/24 dev near"))?;
+        }
+        ip("mptcp limits set subflow 4 add_addr_accepted 4")?;
+        for address in &CLIENTS[1..] {
+            ip(&format!("mptcp endpoint add {address} dev near subflow"))?;
+        }
+        let listener = mptcp_listener()?;
+        let mut client = connected_to(mptcp_socket()?, [10, 9, 0, 1], &listener)?;
+        let (mut server, _) = listener.accept()?;
+        // Further paths are opened once data was acknowledged on the first.
+        let mut rounds = 0;
+        let mptcp = loop {
+            client.write_all(&[1; 1000])?;
+            server.read_exact(&mut [0; 1000])?;
+            server.write_all(&[2; 10])?;
+            client.read_exact(&mut [0; 10])?;
+            let mptcp = Mptcp::read(&client)?;
+            let complete = |subflow: &Subflow| subflow.info.state() == Some(State::Established);
+            if mptcp.info.subflows() == Reading::Value(2) && mptcp.subflows.iter().all(complete) {
+                break mptcp;
+            }
+            rounds += 1;
+            if rounds > 20_000 {
+                return Err(format!("the paths were never opened: {mptcp:?}").into());
+            }
+        };
+        same("paths", mptcp.subflows.len(), CLIENTS.len())?;
+        let mut locals: Vec<_> =
+            mptcp.subflows.iter().map(|path| path.local_addr.unwrap().ip().to_string()).collect();
+        locals.sort();
+        same("our addresses", locals.as_slice(), &CLIENTS.map(str::to_owned))?;
+        for subflow in &mptcp.subflows {
+            let remote = subflow.remote_addr.ok_or("no remote address")?;
+            same("the peer's port", remote.port(), listener.local_addr()?.port())?;
+            same("smallest segment", subflow.info.tx_mss().is_some_and(|mss| mss > 500), true)?;
+        }
+        let first = mptcp.subflows.iter().find(|path| path.local_addr == client.local_addr().ok());
+        let first = first.ok_or("the first path is missing")?;
+        same("facts of the first", first.info.rtt().is_some(), true)
+    };
+    std::thread::scope(|scope| scope.spawn(test).join()).unwrap_or(Err("it panicked".into()))
+}
+
+fn own_network() -> io::Result<()> {
+    // SAFETY: a plain system call that takes no pointers.
+    answer(unsafe { libc::unshare(libc::CLONE_NEWNET) })
+}
+
+/// `ip` in this thread's network.
+fn ip(arguments: &str) -> Result<(), Failed> {
+    let output = Command::new("ip").args(arguments.split(' ')).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("ip {arguments}: {}", String::from_utf8_lossy(&output.stderr).trim()).into())
+}
+
+/// Whether a network of its own with several paths can be made here.
+fn can_make_paths() -> bool {
+    let probe = || {
+        own_network().is_ok()
+            && ip("link add near type veth peer name far").is_ok()
+            && ip("mptcp limits set subflow 4 add_addr_accepted 4").is_ok()
+    };
+    std::thread::scope(|scope| scope.spawn(probe).join()).unwrap_or_default()
 }
 
 fn multipath_fallback() -> Result<(), Failed> {
@@ -177,10 +263,18 @@ fn mptcp_listener() -> io::Result<TcpListener> {
 }
 
 fn connected(socket: OwnedFd, listener: &TcpListener) -> io::Result<TcpStream> {
+    connected_to(socket, [127, 0, 0, 1], listener)
+}
+
+fn connected_to(
+    socket: OwnedFd,
+    address: [u8; 4],
+    listener: &TcpListener,
+) -> io::Result<TcpStream> {
     let address = libc::sockaddr_in {
         sin_family: libc::sa_family_t::try_from(libc::AF_INET).unwrap(),
         sin_port: listener.local_addr()?.port().to_be(),
-        sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes([127, 0, 0, 1]) },
+        sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(address) },
         sin_zero: [0; 8],
     };
     let len = libc::socklen_t::try_from(size_of_val(&address)).unwrap();
