@@ -135,9 +135,9 @@ macro_rules! portable {
                 pub fn $name(&self) -> Option<$ty> {
                     #[allow(unreachable_patterns, reason = "some facts every system has")]
                     match &self.native {
-                        $(Native::$system(info) => {
+                        $(Native::$system(info) => here(System::$system, || {
                             fact!($ty, $(info.$field()),+ $(, => $function)?)
-                        })+
+                        }),)+
                         _ => None,
                     }
                 }
@@ -680,6 +680,19 @@ portable! {
         NetBsd: snd_zerowin;
         OpenBsd: snd_zerowin;
     }
+}
+
+/// Keeps the ways of all systems but the running one out of the caller: a choice among six, each
+/// inlined, is an indirect jump that is mispredicted after every system call.
+#[inline(always)]
+fn here<T>(system: System, decode: impl FnOnce() -> Option<T>) -> Option<T> {
+    if System::CURRENT == Some(system) { decode() } else { elsewhere(decode) }
+}
+
+#[cold]
+#[inline(never)]
+fn elsewhere<T>(decode: impl FnOnce() -> Option<T>) -> Option<T> {
+    decode()
 }
 
 /// A number of segments as bytes, by the segment size of the moment.

@@ -116,7 +116,7 @@ use native::Native;
 
 /// Whether this system's sockets can be asked at all.
 pub const fn is_supported() -> bool {
-    sys::SUPPORTED
+    System::CURRENT.is_some()
 }
 
 /// Reads the operating system's own structure of one socket: one system call, no heap allocation,

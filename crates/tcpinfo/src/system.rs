@@ -36,6 +36,23 @@ impl System {
         }
     }
 
+    /// The system that this program runs on, if its sockets can be asked.
+    pub const CURRENT: Option<Self> = if cfg!(any(target_os = "linux", target_os = "android")) {
+        Some(Self::Linux)
+    } else if cfg!(target_vendor = "apple") {
+        Some(Self::Apple)
+    } else if cfg!(windows) {
+        Some(Self::Windows)
+    } else if cfg!(target_os = "freebsd") {
+        Some(Self::FreeBsd)
+    } else if cfg!(target_os = "netbsd") {
+        Some(Self::NetBsd)
+    } else if cfg!(target_os = "openbsd") {
+        Some(Self::OpenBsd)
+    } else {
+        None
+    };
+
     /// The name as its makers write it.
     pub const fn name(self) -> &'static str {
         match self {

@@ -15,8 +15,6 @@ pub(crate) use super::missing::{
     congestion_info, congestion_name, cookie, is_mptcp, memory, mptcp_info, mptcp_subflows, ulp,
 };
 
-pub(crate) const SUPPORTED: bool = true;
-
 pub(crate) fn tcp_info(sock: Sock<'_>) -> Result<Native, Error> {
     let mut info = AppleTcpInfo::EMPTY;
     let returned =

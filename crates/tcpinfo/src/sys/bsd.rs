@@ -16,8 +16,6 @@ pub(crate) use super::missing::{
     apple_socket, congestion_info, cookie, is_mptcp, memory, mptcp_info, mptcp_subflows, ulp,
 };
 
-pub(crate) const SUPPORTED: bool = true;
-
 pub(crate) fn tcp_info(sock: Sock<'_>) -> Result<Native, Error> {
     let mut info = SystemTcpInfo::EMPTY;
     let returned = getsockopt(sock, libc::IPPROTO_TCP, libc::TCP_INFO, info.0.buffer_mut())

@@ -18,8 +18,6 @@ use crate::{
 
 pub(crate) use super::missing::apple_socket;
 
-pub(crate) const SUPPORTED: bool = true;
-
 // The numbers below are the same on every architecture; not every libc has them.
 const TCP_CC_INFO: i32 = 26;
 const TCP_IS_MPTCP: i32 = 43;

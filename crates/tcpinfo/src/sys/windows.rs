@@ -27,8 +27,6 @@ pub(crate) use super::missing::{
     mptcp_subflows, ulp,
 };
 
-pub(crate) const SUPPORTED: bool = true;
-
 /// Bytes of each version of the structure. A version is asked for by number and is not a minimum.
 const VERSIONS: [usize; 3] = [88, 136, 152];
 
