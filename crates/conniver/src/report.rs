@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tcpinfo::{Packed, TcpInfo, Thresholds};
+use tcpinfo::{Packed, System, TcpInfo, Thresholds};
 
 use crate::{ConnId, Failure, Role, Timestamp, block::Block, clock, conn::Probe};
 
@@ -233,9 +233,13 @@ impl Report {
     /// Payload that the kernel sent while the stream was wrapped, without retransmissions.
     ///
     /// Less than [`tx_bytes`](Snapshot::tx_bytes) by what was still queued at the close; more by what
-    /// was sent past the wrapper.
+    /// was sent past the wrapper. Absent on Windows, which does not say whether its number holds the
+    /// retransmissions.
     pub fn kernel_tx_bytes(&self) -> Option<u64> {
-        let sent = |info: TcpInfo| info.tx_bytes()?.checked_sub(info.retransmitted_bytes()?);
+        let sent = |info: TcpInfo| match info.native().system() {
+            System::Windows => None,
+            _ => info.tx_bytes()?.checked_sub(info.retransmitted_bytes()?),
+        };
         sent(self.closed_info()?)?.checked_sub(sent(self.opened_info()?)?)
     }
 

@@ -494,7 +494,7 @@ portable! {
         Windows: dup_acks_in;
     }
 
-    /// Payload sent. On Linux retransmissions included.
+    /// Payload sent, retransmissions included; Windows does not say whether.
     tx_bytes: u64 as "txBytes" {
         Linux: bytes_sent;
         Apple: txbytes;

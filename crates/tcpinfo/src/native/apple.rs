@@ -136,7 +136,7 @@ structure! {
     txpackets: u64, "txPackets", 56 u64, Packets, Counter, "10.11", Connected,
         "Packets sent; what the network adapter splits counts once.";
     txbytes: u64, "txBytes", 64 u64, Bytes, Counter, "10.11", Connected,
-        "Payload sent.";
+        "Payload sent, retransmissions included.";
     txretransmitbytes: u64, "txRetransmitBytes", 72 u64, Bytes, Counter, "10.11", Connected,
         "Payload retransmitted.";
     rxpackets: u64, "rxPackets", 80 u64, Packets, Counter, "10.11", Connected,
