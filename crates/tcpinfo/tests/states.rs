@@ -10,6 +10,7 @@ use std::process::ExitCode;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod states {
     mod clocks;
+    mod leftovers;
     mod proc;
     mod raw;
     mod readings;
@@ -40,7 +41,11 @@ mod states {
                     .with_ignored_flag(!possible || !has_ss),
             ]
         });
-        in_scenes.chain(clocks::trials(can_deafen)).chain(sweep::trials()).collect()
+        in_scenes
+            .chain(clocks::trials(can_deafen))
+            .chain(leftovers::trials(can_deafen))
+            .chain(sweep::trials())
+            .collect()
     }
 
     fn trial(name: &str, test: impl FnOnce() + Send + 'static) -> Trial {
