@@ -1,6 +1,8 @@
 //! Linux: `struct mptcp_info` of `include/uapi/linux/mptcp.h`, a Multipath TCP connection as a whole.
 //!
-//! It grows at its end as `tcp_info` does. [`Mptcp`](crate::Mptcp) reads it, with the subflows.
+//! It grows at its end as `tcp_info` does, but was filled up to a multiple of eight bytes on the way: 48
+//! (5.16), 80 (6.5), 88 (6.8), 96 (6.10). A field that took the place of such filler is there from the next
+//! size on. [`Mptcp`](crate::Mptcp) reads it, with the subflows.
 
 use std::time::Duration;
 
@@ -39,9 +41,9 @@ structure! {
     /// ```
     /// use tcpinfo::{Reading, native::mptcp::MptcpInfo};
     ///
-    /// let info = MptcpInfo::from_bytes(&[0; 44]); // as Linux 5.16 returns it
+    /// let info = MptcpInfo::from_bytes(&[0; 48]); // as Linux 5.16 returns it
     /// assert_eq!(info.subflows(), Reading::Value(0));
-    /// assert_eq!(info.bytes_sent(), Reading::Absent);
+    /// assert_eq!(info.retransmits(), Reading::Absent); // filler at the end of that structure
     /// ```
     MptcpInfo: Linux "mptcp_info", "mptcpi_", since "Linux ", known 96 of 256 bytes;
 
@@ -73,7 +75,7 @@ structure! {
         "Limit of local addresses.";
     csum_enabled: bool, "csumEnabled", 42 u8, None, Label, "5.16", Always,
         "Whether data bears a checksum.";
-    retransmits: u32, "retransmits", 44 u32, Count, Counter, "6.5", Always,
+    retransmits: u32, "retransmits", 44 u32, Count, Counter, "6.5" >= 80, Always,
         "Retransmissions of the connection as a whole, on whichever subflow.";
     bytes_retrans: u64, "bytesRetrans", 48 u64, Bytes, Counter, "6.5", Always,
         "Payload retransmitted by them.";
@@ -89,7 +91,7 @@ structure! {
         "Limit of endpoints of the kind laminar; zero before 6.18.";
     endp_fullmesh_max: u8, "endpFullmeshMax", 82 u8, Count, Gauge, "6.19" >= 96, Always,
         "Limit of endpoints of the kind fullmesh; zero before 6.19.";
-    last_data_sent: Duration, "lastTxAt", 84 u32, Milliseconds, Gauge, "6.10", Always,
+    last_data_sent: Duration, "lastTxAt", 84 u32, Milliseconds, Gauge, "6.10" >= 96, Always,
         "Time since data was last sent.";
     last_data_recv: Duration, "lastRxAt", 88 u32, Milliseconds, Gauge, "6.10", Always,
         "Time since data last arrived.";
