@@ -140,7 +140,7 @@ fn the_portable_view_takes_each_fact_from_its_field() {
     }
 }
 
-/// 65535 << 14 bytes are more segments than 32 bits of bytes hold.
+/// Segments times their size can be more bytes than 32 bits count.
 #[test]
 fn a_product_of_segments_does_not_wrap() {
     let info = view(&with(&[(16, 65_535), (80, 70_000), (100, 80_000)]));
