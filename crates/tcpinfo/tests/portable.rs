@@ -1,10 +1,9 @@
 //! The portable view: each fact from the field that means it, in the portable unit.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use tcpinfo::{
-    CaState, CongestionName, State, System, TcpInfo, TcpOption,
-    fields::Fact,
+    CaState, CongestionName, State, TcpInfo, TcpOption,
     native::{
         Native,
         linux::{ByteOrder, LinuxTcpInfo},
@@ -91,6 +90,8 @@ fn every_fact_comes_from_the_field_that_means_it() {
     assert_eq!(info.app_limited(), Some(true));
     assert_eq!(info.pacing_rate(), Some(HIGH + 1104));
     assert_eq!(info.in_flight_segs(), Some(50 - 7 - 5 + 2));
+    assert_eq!(info.in_loss_recovery(), Some(true));
+    assert_eq!(info.reordering_seen(), Some(true));
     assert_eq!(info.unsent_bytes(), Some(1144));
     assert_eq!((info.accept_queue(), info.accept_queue_limit()), (None, None));
     assert_eq!(info.busy_time(), micros(HIGH + 1168));
@@ -118,18 +119,42 @@ fn a_product_is_absent_with_either_of_its_factors() {
 }
 
 #[test]
+fn loss_recovery_is_under_way_in_two_of_the_states() {
+    for (code, expected) in [(0, false), (1, false), (2, false), (3, true), (4, true), (5, false)] {
+        let mut bytes = connection();
+        bytes[1] = code;
+        assert_eq!(view(&bytes).in_loss_recovery(), Some(expected), "{code}");
+    }
+}
+
+#[test]
 fn all_facts_are_listed_under_keys_of_their_own() {
     let info = view(&connection());
     let facts: Vec<_> = info.facts().collect();
-    let keys: std::collections::BTreeSet<_> = facts.iter().map(|(key, _)| *key).collect();
+    let keys: BTreeSet<_> = facts.iter().map(|(key, _)| *key).collect();
     assert_eq!(keys.len(), facts.len());
-    // Absent are those that Linux never tells, and those of a listening socket.
-    let told = |key| {
-        let fact = Fact::all().find(|fact| fact.key == Some(key)).unwrap();
-        fact.fields().any(|field| field.system == System::Linux)
-    };
-    let absent = facts.iter().filter(|(_, value)| value.is_none()).map(|(key, _)| *key);
-    let absent: Vec<_> = absent.filter(|key| told(key)).collect();
-    assert_eq!(absent, ["acceptQueue", "acceptQueueLimit"]);
-    assert!(facts.iter().all(|(key, value)| value.is_none() || told(key)));
+    let absent: Vec<_> =
+        facts.iter().filter(|(_, value)| value.is_none()).map(|(key, _)| *key).collect();
+    // What no kernel of this system tells, what none fills, and what only a listener has.
+    let of_others = [
+        "rttLast",
+        "connectionAge",
+        "fastRetransmits",
+        "synRetransmits",
+        "duplicateAcks",
+        "txPackets",
+        "rxPackets",
+        "rxOutOfOrderBytes",
+        "txReorderedBytes",
+        "rxECEAcks",
+        "inFlightBytes",
+        "txQueuedBytes",
+        "rxQueuedBytes",
+        "cwndLimited",
+        "senderLimited",
+        "rxZeroWindows",
+    ];
+    let expected: BTreeSet<_> =
+        of_others.into_iter().chain(["lastTxAckAt", "acceptQueue", "acceptQueueLimit"]).collect();
+    assert_eq!(absent.into_iter().collect::<BTreeSet<_>>(), expected);
 }
