@@ -4,10 +4,12 @@
 
 use serde_json::{Value, json};
 use tcpinfo::{
-    Congestion, CongestionName, Packed, SocketMemory, TcpInfo, TcpOption, Warning,
+    Congestion, CongestionName, Packed, SocketMemory, System, TcpInfo, TcpOption, Warning,
     native::{
         Native,
+        apple_socket::AppleSocketInfo,
         linux::{ByteOrder, LinuxTcpInfo},
+        mptcp::MptcpInfo,
     },
 };
 
@@ -241,4 +243,92 @@ fn memory_names_the_numbers_that_the_kernel_returned() {
 fn warnings_and_options_are_text() {
     let json = serde_json::to_string(&(Warning::Timeouts(2), TcpOption::UsecTimestamps)).unwrap();
     assert_eq!(json, r#"["timeouts=2","UsecTS"]"#);
+}
+
+/// What a system does not tell has no key, and what it tells has the key of every other system.
+#[test]
+fn the_portable_keys_are_those_of_linux_on_every_system() {
+    let json = |system: System, len: usize, numbers: &[(usize, u32)]| {
+        let mut bytes = vec![0; len];
+        bytes[0] = 4;
+        for (offset, number) in numbers {
+            bytes[*offset..*offset + 4].copy_from_slice(&number.to_le_bytes());
+        }
+        let native = Native::from_bytes_in(system, &bytes, ByteOrder::Little);
+        let mut json = serde_json::to_value(TcpInfo::from_native(native, None)).unwrap();
+        json.as_object_mut().unwrap().remove("sysInfo");
+        json
+    };
+    assert_eq!(
+        json(System::Windows, 88, &[(4, 1460), (8, 2500), (16, 1), (20, 1500), (32, 14_600)]),
+        json!({
+            "state": "ESTABLISHED", "txMSS": 1460, "rtt": 1_500_000,
+            "connectionAge": 2_500_000_000u64, "rxWindow": 0, "txWindow": 0,
+            "txCWindowBytes": 14_600, "txCWindowSegs": 10, "retransmittedBytes": 0, "timeouts": 0,
+            "fastRetransmits": 0, "synRetransmits": 0, "duplicateAcks": 0, "txBytes": 0,
+            "rxBytes": 0, "reorderingSeen": false, "txReorderedBytes": 0, "inFlightBytes": 0,
+            "txOptions": ["Timestamps"], "rxOptions": ["Timestamps"],
+        })
+    );
+    assert_eq!(
+        json(System::Apple, 104, &[(1, 0x0806), (4, 5), (16, 1400), (24, 2800), (44, 12)]),
+        json!({
+            "state": "ESTABLISHED", "inLossRecovery": false, "txWindowScale": 8,
+            "rxWindowScale": 6, "txMSS": 1400, "rtt": 12_000_000, "rttVar": 0, "rxWindow": 0,
+            "txWindow": 0, "txSSThreshold": 0, "txCWindowBytes": 2800, "txCWindowSegs": 2,
+            "retransmittedBytes": 0, "txBytes": 0, "rxBytes": 0, "txPackets": 0, "rxPackets": 0,
+            "rxOutOfOrderBytes": 0, "reorderingSeen": false, "txQueuedBytes": 0,
+            "txOptions": ["Timestamps", "WindowScale:08"],
+            "rxOptions": ["Timestamps", "WindowScale:06"],
+        })
+    );
+    assert_eq!(
+        json(System::OpenBsd, 212, &[(16, 1440), (44, 7), (48, 8), (68, 900), (80, 4320)]),
+        json!({
+            "state": "ESTABLISHED", "txMSS": 1440, "rxMSS": 0, "rtt": 900_000, "rttVar": 0,
+            "rto": 0, "lastTxAt": 7000, "lastTxAckAt": 8000, "lastRxAt": 0, "lastRxAckAt": 0,
+            "rxWindow": 0, "txSSThreshold": 0, "txCWindowBytes": 4320, "txCWindowSegs": 3,
+            "txOptions": [], "rxOptions": [],
+        })
+    );
+}
+
+#[test]
+fn the_socket_of_macos_tells_its_addresses() {
+    let mut bytes = [0; 792];
+    (bytes[256], bytes[288], bytes[344]) = (2, 1, 4);
+    bytes[264..266].copy_from_slice(&443u16.to_be_bytes());
+    bytes[268..270].copy_from_slice(&50_000u16.to_be_bytes());
+    bytes[308..312].copy_from_slice(&[192, 0, 2, 1]);
+    bytes[324..328].copy_from_slice(&[192, 0, 2, 2]);
+    let json =
+        serde_json::to_value(AppleSocketInfo::from_bytes_in(&bytes, ByteOrder::Little)).unwrap();
+    assert_eq!((&json["length"], &json["kind"]), (&json!(792), &json!(2)));
+    assert_eq!(
+        (&json["localAddr"], &json["remoteAddr"]),
+        (&json!("192.0.2.2:50000"), &json!("192.0.2.1:443"))
+    );
+    assert_eq!((&json["state"], json.get("acceptQueue")), (&json!("ESTABLISHED"), None));
+
+    bytes[344] = 1;
+    bytes[264..266].fill(0);
+    let json =
+        serde_json::to_value(AppleSocketInfo::from_bytes_in(&bytes, ByteOrder::Little)).unwrap();
+    assert_eq!((&json["acceptQueue"], json.get("remoteAddr")), (&json!(0), None));
+}
+
+#[test]
+fn multipath_tcp_tells_what_its_length_covers() {
+    let mut bytes = [0; 48];
+    bytes[0] = 2;
+    bytes[42] = 1;
+    assert_eq!(
+        serde_json::to_value(MptcpInfo::from_bytes_in(&bytes, ByteOrder::Little)).unwrap(),
+        json!({
+            "length": 48, "subflows": 2, "addAddrSignal": 0, "addAddrAccepted": 0,
+            "subflowsMax": 0, "addAddrSignalMax": 0, "addAddrAcceptedMax": 0, "flags": 0,
+            "token": 0, "writeSeq": 0, "sndUna": 0, "rcvNxt": 0, "localAddrUsed": 0,
+            "localAddrMax": 0, "csumEnabled": true,
+        })
+    );
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tcpinfo::{
-    TcpInfo, Thresholds, Warning,
+    System, TcpInfo, Thresholds, Warning,
     native::{
         Native,
         linux::{ByteOrder, LinuxTcpInfo},
@@ -170,6 +170,7 @@ fn warnings_are_written_as_name_and_number() {
         (Warning::UnansweredProbes(5), "unansweredProbes=5"),
         (Warning::SpuriousRetransmits(6), "spuriousRetransmits=6"),
         (Warning::OutOfOrderPackets(7), "outOfOrderPackets=7"),
+        (Warning::OutOfOrderBytes(10), "outOfOrderBytes=10"),
         (Warning::PeerWindowLimited(time), "peerWindowLimited=12345000"),
         (Warning::SendBufferLimited(time), "sendBufferLimited=12345000"),
         (Warning::CongestionMarkedSegs(8), "congestionMarkedSegs=8"),
@@ -177,4 +178,165 @@ fn warnings_are_written_as_name_and_number() {
     ] {
         assert_eq!(warning.to_string(), text);
     }
+}
+
+/// An established connection of any system on which nothing is wrong, with one number of a width.
+fn connection_of(system: System, len: usize, offset: usize, width: usize, number: u64) -> TcpInfo {
+    let mut bytes = vec![0; len];
+    bytes[0] = if system == System::Linux { 1 } else { 4 };
+    if system == System::OpenBsd {
+        bytes[186] = 1; // the superuser sees the limit of the receive buffer
+    }
+    bytes[offset..offset + width].copy_from_slice(&number.to_le_bytes()[..width]);
+    TcpInfo::from_native(Native::from_bytes_in(system, &bytes, ByteOrder::Little), None)
+}
+
+/// The structure of each system at its newest.
+const NEWEST: &[(System, usize)] = &[
+    (System::Linux, 280),
+    (System::Apple, 112),
+    (System::Windows, 152),
+    (System::FreeBsd, 256),
+    (System::NetBsd, 236),
+    (System::OpenBsd, 212),
+];
+
+#[test]
+fn a_connection_of_any_system_without_trouble_has_no_warnings() {
+    for (system, len) in NEWEST {
+        assert_eq!(connection_of(*system, *len, 0, 0, 0).warnings(), [], "{system}");
+    }
+}
+
+#[test]
+fn the_same_fact_has_the_same_name_on_every_system() {
+    /// Where a number lies: the system, the offset, and the width.
+    type Place = (System, usize, usize);
+    let kinds: &[(&str, u64, &[Place])] = &[
+        (
+            "retransmittedSegs=7",
+            7,
+            &[
+                (System::Linux, 100, 4),
+                (System::Apple, 104, 8),
+                (System::FreeBsd, 120, 4),
+                (System::NetBsd, 120, 4),
+                (System::OpenBsd, 116, 4),
+            ],
+        ),
+        ("timeouts=7", 7, &[(System::Linux, 240, 2), (System::Windows, 80, 4)]),
+        (
+            "outOfOrderPackets=7",
+            7,
+            &[
+                (System::Linux, 224, 4),
+                (System::Windows, 136, 4),
+                (System::FreeBsd, 124, 4),
+                (System::NetBsd, 124, 4),
+                (System::OpenBsd, 120, 4),
+            ],
+        ),
+        ("outOfOrderBytes=7", 7, &[(System::Apple, 96, 8)]),
+        ("retransmittedBytes=7", 7, &[(System::Windows, 68, 4)]),
+        ("peerWindowLimited=20000000", 20_000, &[(System::Linux, 176, 8)]),
+        ("peerWindowLimited=20000000", 20, &[(System::Windows, 92, 4)]),
+        ("sendBufferLimited=20000000", 20_000, &[(System::Linux, 184, 8)]),
+        (
+            "congestionMarkedSegs=7",
+            7,
+            &[
+                (System::Linux, 196, 4),
+                (System::Linux, 248, 4),
+                (System::FreeBsd, 132, 4),
+                (System::FreeBsd, 136, 4),
+            ],
+        ),
+    ];
+    for (text, number, places) in kinds {
+        for (system, offset, width) in *places {
+            let len = NEWEST.iter().find(|(other, _)| other == system).unwrap().1;
+            let info = connection_of(*system, len, *offset, *width, *number);
+            let texts: Vec<_> = info.warnings().iter().map(ToString::to_string).collect();
+            assert_eq!(texts, [*text], "{system} at {offset}");
+        }
+    }
+}
+
+/// Beside segments that are counted too, and alone where they are not.
+#[test]
+fn retransmitted_bytes_are_told_with_and_without_segments() {
+    let mut bytes = [0; 112];
+    (bytes[0], bytes[72], bytes[104]) = (4, 9, 2);
+    let apple = |len: usize| {
+        TcpInfo::from_native(
+            Native::from_bytes_in(System::Apple, &bytes[..len], ByteOrder::Little),
+            None,
+        )
+    };
+    let (sent_again, segs) = (Warning::RetransmittedBytes(9), Warning::RetransmittedSegs(2));
+    assert_eq!(apple(112).warnings(), [sent_again, segs]);
+    assert_eq!(apple(104).warnings(), [sent_again], "before macOS 10.12.4");
+    let mut limits = Thresholds::default();
+    limits.retransmitted_segs = 3;
+    assert_eq!(apple(112).warnings_above(&limits), []);
+}
+
+#[test]
+fn bytes_out_of_order_have_a_threshold_of_their_own() {
+    let info = connection_of(System::Apple, 112, 96, 8, 3000);
+    let mut limits = Thresholds::default();
+    (limits.out_of_order_packets, limits.out_of_order_bytes) = (1, 3001);
+    assert_eq!(info.warnings_above(&limits), []);
+    (limits.out_of_order_packets, limits.out_of_order_bytes) = (u64::MAX, 3000);
+    assert_eq!(info.warnings_above(&limits), [Warning::OutOfOrderBytes(3000)]);
+}
+
+/// Facts that resemble one that is warned of, and are another.
+#[test]
+fn what_is_no_trouble_or_another_fact_is_not_warned_of() {
+    let others: &[(System, usize, usize, usize)] = &[
+        (System::Windows, 152, 64, 4),  // BytesReordered: the sender's
+        (System::Windows, 152, 72, 4),  // FastRetrans: events
+        (System::Windows, 152, 84, 1),  // SynRetrans: SYNs
+        (System::Windows, 152, 108, 4), // limited by the congestion window
+        (System::Windows, 152, 124, 4), // limited by the sender
+        (System::FreeBsd, 256, 128, 4), // windows that we closed
+        (System::FreeBsd, 256, 36, 4),  // __tcpi_retrans: not filled
+        (System::NetBsd, 236, 2, 1),    // __tcpi_retransmits: a total under another name
+        (System::NetBsd, 236, 36, 4),   // __tcpi_retrans: the same
+        (System::Apple, 112, 8, 4),     // flags
+    ];
+    for (system, len, offset, width) in others {
+        let info = connection_of(*system, *len, *offset, *width, 0x7f);
+        assert_eq!(info.warnings(), [], "{system} at {offset}");
+    }
+}
+
+/// Where nothing is counted, nothing is warned of: shorter structures, and unprivileged readers.
+#[test]
+fn absent_facts_warn_of_nothing() {
+    for (system, newest) in NEWEST {
+        // Every counter stands at one, so each warning comes with the last byte of its field.
+        let mut bytes = vec![1; *newest];
+        bytes[0] = if *system == System::Linux { 1 } else { 4 };
+        let kinds = |len: usize| {
+            let native = Native::from_bytes_in(*system, &bytes[..len], ByteOrder::Little);
+            TcpInfo::from_native(native, None).warnings().len()
+        };
+        let kinds: Vec<_> = (0..=*newest).map(kinds).collect();
+        assert!(kinds.is_sorted(), "{system}: a longer structure tells less");
+        assert!(kinds.first() == Some(&0) && kinds.last() > Some(&0), "{system}");
+    }
+    let mut bytes = vec![1; 212];
+    bytes[0] = 4;
+    bytes[100..].fill(0);
+    let native = Native::from_bytes_in(System::OpenBsd, &bytes, ByteOrder::Little);
+    assert_eq!(TcpInfo::from_native(native, None).warnings(), []);
+    // Zeros of FreeBSD 13 are no congestion marks, and no count of them either.
+    let mut limits = Thresholds::default();
+    limits.congestion_marked_segs = 0;
+    let thirteen = connection_of(System::FreeBsd, 236, 0, 0, 0).warnings_above(&limits);
+    assert_eq!(thirteen, []);
+    let fourteen = connection_of(System::FreeBsd, 240, 0, 0, 0).warnings_above(&limits);
+    assert_eq!(fourteen, [Warning::CongestionMarkedSegs(0)]);
 }
