@@ -167,3 +167,20 @@ structure! {
     tcpsi_flags: u32, "flags", 368 u32, None, Label, "10.5", Tcp,
         "Flags of the connection inside the kernel (`TF_*`).";
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Half a word decides nothing, though it reads as that of a listener.
+    #[test]
+    fn a_state_that_is_cut_off_is_no_listener() {
+        let mut bytes = [0; 792];
+        bytes[256] = 2;
+        bytes[344..346].fill(1);
+        for len in [345, 346, 347, 348, 792] {
+            let info = AppleSocketInfo::from_bytes_in(&bytes[..len], ByteOrder::Little);
+            assert_eq!(info.soi_qlen(), Reading::Unset, "{len} bytes");
+        }
+    }
+}

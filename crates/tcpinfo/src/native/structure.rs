@@ -109,10 +109,10 @@ impl<const CAPACITY: usize> Raw<CAPACITY> {
         })
     }
 
-    /// The field's bits, or zero where it is not there.
+    /// The field's bits, or zero where the returned length does not cover it.
     #[inline(always)]
     pub(crate) fn number(&self, field: &Field) -> u64 {
-        self.extract(field).unwrap_or_default()
+        self.present(field).value().unwrap_or_default()
     }
 
     /// The field's bits, if the returned length covers it.
