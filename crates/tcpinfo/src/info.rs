@@ -726,8 +726,8 @@ fn linux_in_flight(
     lost: Reading<u32>,
     retrans: Reading<u32>,
 ) -> Option<u64> {
-    let left = u64::from(sacked.value()?) + u64::from(lost.value()?);
-    Some(u64::from(unacked.value()?).saturating_sub(left) + u64::from(retrans.value()?))
+    let sent = u64::from(unacked.value()?) + u64::from(retrans.value()?);
+    Some(sent.saturating_sub(u64::from(sacked.value()?) + u64::from(lost.value()?)))
 }
 
 fn windows_options(timestamps: Reading<bool>, ecn: Reading<bool>) -> Option<Options> {

@@ -33,7 +33,8 @@ use crate::{AsSock, Error, sys};
 pub struct Queues {
     /// Bytes received and not yet read by the program.
     pub unread_bytes: Option<u64>,
-    /// Bytes written by the program and not yet acknowledged: unsent and in flight.
+    /// Bytes written by the program and not yet acknowledged: unsent and in flight. On Linux plus one
+    /// for a FIN that waits behind them or is not acknowledged; so are the two parts below.
     pub queued_bytes: Option<u64>,
     /// Bytes written by the program and not yet sent.
     pub unsent_bytes: Option<u64>,
@@ -46,7 +47,7 @@ pub struct Queues {
 }
 
 impl Queues {
-    /// Asks a socket for its queues: up to three system calls.
+    /// Asks a socket for its queues: up to four system calls.
     ///
     /// # Errors
     ///

@@ -433,7 +433,7 @@ fn a_longer_reply_is_whole_and_a_shorter_one_is_not_filled_up() {
 fn the_bits_beside_the_window_scales_and_the_last_word_are_read() {
     let mut bytes = vec![0; 280];
     (bytes[0], bytes[7], bytes[276]) = (1, 0b0000_0101, 0b0100_1010);
-    bytes[160] = 1;
+    (bytes[156], bytes[160]) = (1, 1); // one segment with payload, and its rate
     let info = linux(&bytes);
     assert_eq!(info.delivery_rate_app_limited(), Reading::Value(true));
     assert_eq!(

@@ -35,6 +35,7 @@ impl FreeBsdTcpInfo {
             Rule::WithWindowScale => {
                 self.0.number(&row::options.field) & u64::from(TcpOption::WindowScale.bit()) == 0
             }
+            Rule::OptionBits if matches!(state, State::SynSent) => true,
             Rule::OptionBits => {
                 let bits = u8::try_from(raw).unwrap_or_default();
                 return Reading::Value(Options::from_freebsd(bits).to_raw());

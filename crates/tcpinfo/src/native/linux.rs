@@ -55,20 +55,29 @@ impl LinuxTcpInfo {
             Rule::OptionSeenWord => return self.last_word().option_seen().unset_if(listening),
             Rule::FailModeWord => return self.last_word().fail_mode().unset_if(listening),
             _ if self.is_idle() && !matches!(row.field.kind, Kind::Counter) => true,
+            // Disconnecting a socket clears its counters, but not these times.
+            Rule::Stopwatch => listening || self.is_idle(),
             Rule::ListeningToo => false,
             Rule::ListeningTooButAllOnes => raw == u64::MAX,
             _ if listening => true,
             Rule::Connected => false,
+            Rule::Negotiated => matches!(state, State::SynSent),
             Rule::NotZero => raw == 0,
             Rule::Measured => raw == u64::from(u32::MAX),
             Rule::Finite => raw >= INFINITE_SSTHRESH,
             Rule::WithRtt => self.0.number(&row::rtt.field) == 0,
+            Rule::OptionBits if matches!(state, State::SynSent) => true,
             Rule::WithWindowScale => self.0.number(&row::options.field) & OPT_WSCALE == 0,
             // Before the handshake these stamps count from boot.
             Rule::SinceDataSent => early || self.never(&row::data_segs_out.field),
             Rule::SinceDataReceived => early || self.never(&row::data_segs_in.field),
             Rule::SinceAckReceived => early,
-            Rule::WithDeliveryRate => self.0.number(&row::delivery_rate.field) == 0,
+            // A SYN that was acknowledged makes a rate, though no payload was delivered.
+            Rule::DeliveryRate => raw == 0 || self.never(&row::data_segs_out.field),
+            Rule::WithDeliveryRate => {
+                self.0.number(&row::delivery_rate.field) == 0
+                    || self.never(&row::data_segs_out.field)
+            }
             Rule::OptionBits => {
                 let bits = u8::try_from(raw).unwrap_or_default();
                 return Reading::Value(Options::from_linux(bits, self.returned_len()).to_raw());
@@ -88,7 +97,7 @@ impl LinuxTcpInfo {
     /// Its gauges are defaults or left over from the connection before. A connection that is over
     /// keeps its last numbers, and an RTT sample shows that it was one.
     #[inline(always)]
-    fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         matches!(State::from_linux(self.0.first()), State::Close)
             && self.0.number(&row::rtt.field) == 0
     }
@@ -171,6 +180,10 @@ enum Rule {
     ListeningTooButAllOnes,
     /// Unless listening.
     Connected,
+    /// Once the peer answered.
+    Negotiated,
+    /// While there is a connection or the memory of one.
+    Stopwatch,
     /// Zero stands for "no sample" or "none".
     NotZero,
     /// All ones in 32 bits stand for "no sample".
@@ -187,6 +200,8 @@ enum Rule {
     SinceDataReceived,
     /// Counts from boot before the handshake.
     SinceAckReceived,
+    /// Zero stands for "none"; not of payload if none was sent.
+    DeliveryRate,
     /// Says something about the delivery rate, if there is one.
     WithDeliveryRate,
     /// No kernel fills it.
@@ -348,24 +363,24 @@ structure! {
     bytes_received: u64, "bytesReceived", 128 u64, Bytes, Counter, "4.1", Connected,
         "Payload received in order, plus one for the peer's FIN.";
     segs_out: u32, "segsOut", 136 u32, Segments, Counter, "4.2", Connected,
-        "Segments sent: data, retransmissions, pure acknowledgements, SYN and FIN; wraps at 2^32.";
+        "Segments sent: data, retransmissions, pure acknowledgements, SYN and FIN, but not the SYN-ACK of an accepted connection; wraps at 2^32.";
     segs_in: u32, "segsIn", 140 u32, Segments, Counter, "4.2", Connected,
         "Segments received of any kind; wraps at 2^32.";
     notsent_bytes: u32, "notSentBytes", 144 u32, Bytes, Gauge, "4.6", Connected,
-        "Bytes in the send queue that were not sent yet.";
+        "Bytes in the send queue that were not sent yet, plus one for a FIN behind them.";
     min_rtt: Duration, "minRTT", 148 u32, Microseconds, Gauge, "4.6", Measured,
         "Minimum round-trip time in the last five minutes (net.ipv4.tcp_min_rtt_wlen), not of the whole life; unset until the first sample.";
     data_segs_in: u32, "dataSegsIn", 152 u32, Segments, Counter, "4.6", Connected,
         "Segments with payload received; wraps at 2^32.";
     data_segs_out: u32, "dataSegsOut", 156 u32, Segments, Counter, "4.6", Connected,
         "Segments with payload sent, retransmissions included; wraps at 2^32.";
-    delivery_rate: u64, "deliveryRate", 160 u64, BytesPerSecond, Gauge, "4.9", NotZero,
+    delivery_rate: u64, "deliveryRate", 160 u64, BytesPerSecond, Gauge, "4.9", DeliveryRate,
         "Most recent goodput sample, preferably one not limited by the application; unset until there is one.";
-    busy_time: Duration, "busyTime", 168 u64, Microseconds, Counter, "4.10", Connected,
+    busy_time: Duration, "busyTime", 168 u64, Microseconds, Counter, "4.10", Stopwatch,
         "Time with data outstanding, including the two limited times below.";
-    rwnd_limited: Duration, "rxWindowLimited", 176 u64, Microseconds, Counter, "4.10", Connected,
+    rwnd_limited: Duration, "rxWindowLimited", 176 u64, Microseconds, Counter, "4.10", Stopwatch,
         "Time that sending stood still for the peer's receive window.";
-    sndbuf_limited: Duration, "txBufferLimited", 184 u64, Microseconds, Counter, "4.10", Connected,
+    sndbuf_limited: Duration, "txBufferLimited", 184 u64, Microseconds, Counter, "4.10", Stopwatch,
         "Time that sending stood still for our send buffer.";
     delivered: u32, "delivered", 192 u32, Segments, Counter, "4.18", Connected,
         "Segments delivered to the peer, the SYN included; wraps at 2^32.";
@@ -381,7 +396,7 @@ structure! {
         "Reordering events seen by the sender; wraps at 2^32.";
     rcv_ooopack: u32, "rxOutOfOrder", 224 u32, Packets, Counter, "5.4", Connected,
         "Packets received out of order; packets, not bytes; wraps at 2^32.";
-    snd_wnd: u32, "txWindow", 228 u32, Bytes, Gauge, "5.4", Connected,
+    snd_wnd: u32, "txWindow", 228 u32, Bytes, Gauge, "5.4", Negotiated,
         "Window that the peer advertised, scaled.";
     rcv_wnd: u32, "rxWindow", 232 u32, Bytes, Gauge, "6.2", Connected,
         "Window that we advertised last, scaled.";

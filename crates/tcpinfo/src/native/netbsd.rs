@@ -25,6 +25,7 @@ impl NetBsdTcpInfo {
             Rule::WithWindowScale => {
                 self.0.number(&row::options.field) & u64::from(TcpOption::WindowScale.bit()) == 0
             }
+            Rule::OptionBits if matches!(state, State::SynSent) => true,
             Rule::OptionBits => {
                 let bits = u32::try_from(raw).unwrap_or_default();
                 return Reading::Value(Options::from_bsd(bits).to_raw());

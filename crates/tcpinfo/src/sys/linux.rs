@@ -69,20 +69,25 @@ pub(crate) fn congestion_info(sock: Sock<'_>) -> Result<CcInfo, Error> {
 }
 
 pub(crate) fn queues(sock: Sock<'_>) -> Result<Queues, Error> {
+    // The requests below exist for much else, and answer for a socket without a connection too.
+    let native = tcp_info(sock)?;
+    let Native::Linux(info) = &native else {
+        return super::missing::queues(sock);
+    };
+    if info.state().value() == Some(State::Listen) {
+        return Ok(Queues {
+            accept_queue: info.accept_queue().value().map(u64::from),
+            accept_queue_limit: info.accept_queue_limit().value().map(u64::from),
+            ..Queues::default()
+        });
+    }
+    if info.is_idle() {
+        return Ok(Queues::default());
+    }
     let queue = |query, request| {
-        ioctl_count(sock, request).map_err(|os| {
-            // These requests exist for much else, and say nothing about what they were asked of.
-            match congestion_name(sock) {
-                Ok(_) => refusal(sock, query, Missing::Unsupported, os),
-                Err(other) => error(other.kind(), query, sock, os),
-            }
-        })
+        ioctl_count(sock, request).map_err(|os| refusal(sock, query, Missing::Unsupported, os))
     };
-    let unread = match queue("SIOCINQ", libc::FIONREAD) {
-        // A listener has none of these queues, and one of its own.
-        Err(error) if error.kind() == ErrorKind::WrongState => return accept_queue(sock, error),
-        answer => answer?,
-    };
+    let unread = queue("SIOCINQ", libc::FIONREAD)?;
     let unsent = queue("SIOCOUTQNSD", SIOCOUTQNSD)?;
     let queued = queue("SIOCOUTQ", libc::TIOCOUTQ)?;
     Ok(Queues {
@@ -93,18 +98,6 @@ pub(crate) fn queues(sock: Sock<'_>) -> Result<Queues, Error> {
         in_flight_bytes: Some(queued.saturating_sub(unsent)),
         ..Queues::default()
     })
-}
-
-fn accept_queue(sock: Sock<'_>, refusal: Error) -> Result<Queues, Error> {
-    let info = TcpInfo::from_native(tcp_info(sock)?, None);
-    match info.state() {
-        Some(State::Listen) => Ok(Queues {
-            accept_queue: info.accept_queue(),
-            accept_queue_limit: info.accept_queue_limit(),
-            ..Queues::default()
-        }),
-        _ => Err(refusal),
-    }
 }
 
 pub(crate) fn memory(sock: Sock<'_>) -> Result<SocketMemory, Error> {

@@ -75,9 +75,8 @@ fn read_all(mut server: &TcpStream, bytes: usize) {
     server.read_exact(&mut vec![0; bytes]).unwrap();
 }
 
-fn queued(stream: &TcpStream) -> u32 {
-    let queues = Queues::read(stream).unwrap();
-    queues.unsent_bytes + queues.unacked_bytes
+fn queued(stream: &TcpStream) -> u64 {
+    Queues::read(stream).unwrap().queued_bytes.unwrap()
 }
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -353,7 +352,7 @@ fn slow_reader() {
     assert_eq!(full.kind(), ErrorKind::WouldBlock);
     until("a full window", || {
         let queues = Queues::read(&client).unwrap();
-        queues.unacked_bytes == 0 && queues.unsent_bytes > 0
+        queues.in_flight_bytes == Some(0) && queues.unsent_bytes > Some(0)
     });
     if linux(&client).rwnd_limited().is_absent() {
         return;

@@ -93,7 +93,7 @@ fn peer_window() {
     let begun = Instant::now();
     let (client, mut server, moved) = stuck();
     // Until what is under way has arrived, and what is left does not fit.
-    raw::until("a closed window", || Queues::read(&client).unwrap().unacked_bytes == 0);
+    raw::until("a closed window", || Queues::read(&client).unwrap().in_flight_bytes == Some(0));
     let limited = || TcpInfo::read(&client).unwrap().peer_window_limited().unwrap();
     if linux(&client).rwnd_limited().is_absent() {
         return;
@@ -111,7 +111,7 @@ fn peer_window() {
 
     server.read_exact(&mut vec![0; moved.written]).unwrap();
     raw::until("an empty queue", || {
-        Queues::read(&client).is_ok_and(|queues| queues.unsent_bytes + queues.unacked_bytes == 0)
+        Queues::read(&client).is_ok_and(|queues| queues.queued_bytes == Some(0))
     });
     let (first, second, _) = over_a_pause(limited);
     assert_eq!(first, second, "nothing waits any more");
@@ -132,7 +132,7 @@ fn busy() {
     let (first, second, span) = over_a_pause(busy);
     assert!(span.holds(second - first), "{:?} in {:?}", second - first, span.most);
     raw::undeafen(&server);
-    raw::until("the acknowledgement", || Queues::read(&client).unwrap().unacked_bytes == 0);
+    raw::until("the acknowledgement", || Queues::read(&client).unwrap().in_flight_bytes == Some(0));
     let (first, second, _) = over_a_pause(busy);
     assert_eq!(first, second, "nothing is outstanding");
     assert!(second <= begun.elapsed() + TICKS);
@@ -172,7 +172,7 @@ fn timeouts() {
 
     raw::undeafen(&server);
     server.read_exact(&mut [0; 100]).unwrap();
-    raw::until("the acknowledgement", || Queues::read(&client).unwrap().unacked_bytes == 0);
+    raw::until("the acknowledgement", || Queues::read(&client).unwrap().in_flight_bytes == Some(0));
     let info = linux(&client);
     assert_eq!((info.backoff().value(), info.retransmits().value()), (Some(0), Some(0)));
     assert!(info.total_retrans().value().unwrap() >= retransmitted, "that is for life");
@@ -245,8 +245,8 @@ fn both_ends() {
     let (client, server) = pair();
     exchange(&client, &server);
     raw::until("the last acknowledgement", || {
-        let of = |stream: &TcpStream| Queues::read(stream).unwrap().unacked_bytes;
-        of(&client) + of(&server) == 0
+        let of = |stream: &TcpStream| Queues::read(stream).unwrap().in_flight_bytes;
+        of(&client) == Some(0) && of(&server) == Some(0)
     });
     let (near, far) = (linux(&client), linux(&server));
     assert_eq!(near.snd_wscale(), far.rcv_wscale());

@@ -42,8 +42,7 @@ fn queues() {
     ] {
         match Queues::read(&scene(name)) {
             Ok(queues) => {
-                let all = (queues.unread_bytes, queues.unsent_bytes, queues.unacked_bytes);
-                assert_eq!(all, (0, 0, 0), "{name}");
+                assert_eq!(queues, Queues::default(), "{name}");
             }
             Err(error) => assert_eq!(error.kind(), ErrorKind::WrongState, "{name}: {error}"),
         }

@@ -195,7 +195,7 @@ fn known_where_it_means_something(scene: &Scene, info: &LinuxTcpInfo) {
     };
     if scene.state == State::Close && !had_connection {
         for (key, value) in portable.facts().filter(|(key, _)| *key != "state") {
-            let nothing = [Value::Unsigned(0), Value::Duration(Duration::ZERO)];
+            let nothing = [Value::Unsigned(0), Value::Duration(Duration::ZERO), Value::Bool(false)];
             let refused_segment = ["txSegs", "rxSegs"].contains(&key);
             assert!(
                 value.is_none_or(|value| nothing.contains(&value)) || refused_segment,
@@ -267,13 +267,13 @@ fn every_byte_is_counted(scene: &Scene) {
     }
     let queues = queues.expect("a connection has queues");
     let moved = scene.moved;
-    assert_eq!(queues.unread_bytes as usize, moved.unread);
+    assert_eq!(queues.unread_bytes.unwrap() as usize, moved.unread);
     let number = |flag: bool| usize::from(flag);
     if let Some(received) = info.bytes_received().value() {
         assert_eq!(received as usize, moved.arrived + number(moved.fin_arrived), "{info:?}");
     }
     if let (Some(sent), Some(again)) = (info.bytes_sent().value(), info.bytes_retrans().value()) {
-        let unsent = match queues.unsent_bytes as usize {
+        let unsent = match queues.unsent_bytes.unwrap() as usize {
             // A FIN that waits behind the data.
             unsent if unsent > 0 => unsent - number(moved.fin_queued),
             none => none,
@@ -282,7 +282,7 @@ fn every_byte_is_counted(scene: &Scene) {
     }
     if let Some(acked) = info.bytes_acked().value() {
         // One for the SYN, one for a FIN, which is somewhere in these.
-        let queued = (queues.unsent_bytes + queues.unacked_bytes) as usize;
+        let queued = queues.queued_bytes.unwrap() as usize;
         let all = acked as usize + queued;
         assert_eq!(all, 1 + moved.written + number(moved.fin_queued), "{info:?} {queues:?}");
     }
@@ -330,16 +330,18 @@ fn queues_say_the_same(scene: &Scene) {
     }
     let (info, (ours, [unread, unsent, queued])) =
         beside(scene, || (Queues::read(scene).unwrap(), raw::queues(scene)));
-    let number = |count: i32| u32::try_from(count).unwrap();
+    let number = |count: i32| Some(u64::try_from(count).unwrap());
     assert_eq!(ours.unread_bytes, number(unread));
     assert_eq!(ours.unsent_bytes, number(unsent));
-    assert_eq!(ours.unacked_bytes, number(queued - unsent));
+    assert_eq!(ours.queued_bytes, number(queued));
+    assert_eq!(ours.in_flight_bytes, number(queued - unsent));
+    assert_eq!((ours.accept_queue, ours.accept_queue_limit), (None, None));
     if let Some(unsent_bytes) = info.notsent_bytes().value() {
-        assert_eq!(unsent_bytes, number(unsent));
+        assert_eq!(Some(unsent_bytes.into()), number(unsent));
     }
     // No segment in flight without a byte, and no byte without a segment.
     if scene.state != State::Close {
-        assert_eq!(info.unacked().value() == Some(0), ours.unacked_bytes == 0, "{info:?}");
+        assert_eq!(info.unacked().value() == Some(0), ours.in_flight_bytes == Some(0), "{info:?}");
     }
 }
 
@@ -363,8 +365,9 @@ fn the_table_of_the_kernel_says_the_same(scene: &Scene) {
     same("probes", info.probes().map(u32::from), line.probes.into());
     let ours = Queues::read(scene).unwrap();
     if scene.state != State::SynSent && scene.state != State::SynRecv {
-        assert_eq!(ours.unsent_bytes + ours.unacked_bytes, line.tx_queue);
-        assert_eq!(ours.unread_bytes + u32::from(scene.moved.fin_arrived), line.rx_queue);
+        assert_eq!(ours.queued_bytes, Some(line.tx_queue.into()));
+        let fin = u64::from(scene.moved.fin_arrived);
+        assert_eq!(ours.unread_bytes.map(|unread| unread + fin), Some(line.rx_queue.into()));
     }
     let Some(theirs) = &line.connection else { return };
     same("cwnd", info.snd_cwnd(), theirs.cwnd);

@@ -84,8 +84,9 @@ pub(crate) fn check(make: Make) {
     if scene.state != State::SynSent && scene.state != State::SynRecv && scene.state != State::Close
     {
         let ours = Queues::read(&scene).unwrap();
-        assert_eq!(ours.unsent_bytes + ours.unacked_bytes, shown.tx_queue);
-        assert_eq!(ours.unread_bytes + u32::from(scene.moved.fin_arrived), shown.rx_queue);
+        assert_eq!(ours.queued_bytes, Some(shown.tx_queue.into()));
+        let fin = u64::from(scene.moved.fin_arrived);
+        assert_eq!(ours.unread_bytes.map(|unread| unread + fin), Some(shown.rx_queue.into()));
     }
     let ours = |name: &str| match info.field(name) {
         Some(Reading::Value(Value::Unsigned(number))) => Some(number as f64),

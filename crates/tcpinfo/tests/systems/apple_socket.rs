@@ -146,9 +146,8 @@ fn every_field_is_read_from_its_place() {
 
 #[test]
 fn presence_follows_the_returned_length() {
-    // Only the state, which comes after it, says whether there is an accept queue. Its number is
-    // little-endian and small, so that its first byte is enough.
-    let needs = [("soi_qlen", 345), ("soi_incqlen", 345), ("soi_qlimit", 345)];
+    // Only the state, which comes after it, says whether there is an accept queue.
+    let needs = [("soi_qlen", 348), ("soi_incqlen", 348), ("soi_qlimit", 348)];
     assert_presence(LAYOUT, &needs, &socket(1, IPV4), |bytes| {
         read(bytes).fields().map(|(field, reading)| (field.name, reading)).collect()
     });

@@ -49,7 +49,7 @@ const TABLE: &[(&str, [&str; 6])] = &[
         "last_rx_age",
         ["last_data_recv", "", "", "last_data_recv", "last_data_recv", "last_data_recv"],
     ),
-    ("last_tx_ack_age", ["last_ack_sent", "", "", "", "", "last_ack_sent"]),
+    ("last_tx_ack_age", ["", "", "", "", "", "last_ack_sent"]),
     ("last_rx_ack_age", ["last_ack_recv", "", "", "", "", "last_ack_recv"]),
     ("rx_window", ["rcv_wnd", "rcv_wnd", "rcv_wnd", "rcv_space", "rcv_space", "rcv_space"]),
     ("tx_window", ["snd_wnd", "snd_wnd", "snd_wnd", "snd_wnd", "snd_wnd snd_mss", "snd_wnd"]),
