@@ -216,6 +216,9 @@ fn numbers_that_stand_for_nothing_are_unset() {
     let unmeasured = read(&with(&[(44, 0)]));
     assert_eq!((unmeasured.srtt(), unmeasured.rttvar()), (Unset, Unset), "rttvar is a default");
     assert_eq!(read(&with(&[(48, 0)])).rttvar(), Value(Duration::ZERO), "a steady path");
+    let quick = read(&with(&[(12, 1), (40, 1), (44, 1)]));
+    let one = Value(Duration::from_millis(1));
+    assert_eq!((quick.rto(), quick.rttcur(), quick.srtt()), (one, one, one));
     let unscaled = read(&with(&[(4, 0x0b)]));
     assert_eq!((unscaled.snd_wscale(), unscaled.rcv_wscale()), (Unset, Unset));
 }

@@ -152,6 +152,7 @@ fn a_product_of_segments_does_not_wrap() {
 fn defaults_are_not_measurements() {
     let unmeasured = read(&with(&[(68, 0)]));
     assert_eq!((unmeasured.rtt(), unmeasured.rttvar()), (Unset, Unset));
+    assert_eq!(read(&with(&[(68, 1)])).rtt(), Value(Duration::from_micros(1)));
     assert_eq!(read(&with(&[(76, 65_535 << 14)])).snd_ssthresh(), Unset);
     assert_eq!(read(&with(&[(116, 0)])).toe_tid(), Unset);
     let mut unscaled = connection(ByteOrder::Little);

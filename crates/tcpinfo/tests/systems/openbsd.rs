@@ -259,6 +259,7 @@ fn bytes_in_flight_survive_the_end_of_the_sequence() {
 fn defaults_are_not_measurements() {
     let unmeasured = read(&with(&[(68, 0)]));
     assert_eq!((unmeasured.rtt(), unmeasured.rttvar()), (Unset, Unset));
+    assert_eq!(read(&with(&[(68, 1)])).rtt(), Value(Duration::from_micros(1)));
     assert_eq!(read(&with(&[(76, 65_535 << 14)])).snd_ssthresh(), Unset);
     let mut unscaled = connection(ByteOrder::Little);
     unscaled[5] = 0x0a;
