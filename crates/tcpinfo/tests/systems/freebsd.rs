@@ -223,6 +223,8 @@ fn fourteen_counts_to_zero() {
     );
     assert_eq!(info.rttmin(), Absent);
     assert_eq!(view(&bytes).tx_ce_segs(), Some(0));
+    let cut = read(&bytes[..239]);
+    assert_eq!((cut.delivered_ce(), cut.total_tlp()), (Absent, Absent), "nobody can tell");
 }
 
 /// On 32-bit machines 14 is as long as 13, and has fields where 13 has zeros.
