@@ -9,9 +9,9 @@ use std::{
 };
 
 use windows_sys::Win32::Networking::WinSock::{
-    FIONREAD, IPPROTO_TCP, SIO_TCP_INFO, SO_PROTOCOL_INFOW, SOCKET, SOL_SOCKET, TCP_INFO_v0,
-    TCP_INFO_v1, WSAEINVAL, WSAENOTCONN, WSAENOTSOCK, WSAEOPNOTSUPP, WSAIoctl, WSAPROTOCOL_INFOW,
-    getsockopt, ioctlsocket,
+    FIONREAD, IPPROTO_TCP, SIO_TCP_INFO, SO_PROTOCOL_INFOW, SOCKADDR_STORAGE, SOCKET, SOL_SOCKET,
+    TCP_INFO_v0, TCP_INFO_v1, WSAECONNABORTED, WSAECONNRESET, WSAEINVAL, WSAENOTCONN, WSAENOTSOCK,
+    WSAEOPNOTSUPP, WSAIoctl, WSAPROTOCOL_INFOW, getpeername, getsockopt, ioctlsocket,
 };
 
 use crate::{
@@ -106,23 +106,27 @@ pub(crate) fn queues(sock: Sock<'_>) -> Result<Queues, Error> {
     })
 }
 
+/// What a refusal means. Windows answers `WSAEINVAL` to a question that it does not know and to one
+/// that does not fit the socket, and Wine refuses without a look at the socket, so it is asked.
 #[cold]
 fn refusal(sock: Sock<'_>, query: &'static str, os: io::Error) -> Error {
-    let kind = match os.raw_os_error() {
-        Some(WSAENOTSOCK) => ErrorKind::NotSocket,
-        _ if is_tcp(sock) == Some(false) => ErrorKind::NotTcp,
-        Some(WSAENOTCONN) => ErrorKind::WrongState,
-        Some(WSAEOPNOTSUPP | WSAEINVAL) => ErrorKind::Unsupported,
+    let protocol = protocol(sock).map_err(|error| error.raw_os_error());
+    let kind = match (os.raw_os_error(), protocol) {
+        (Some(WSAENOTSOCK), _) | (_, Err(Some(WSAENOTSOCK))) => ErrorKind::NotSocket,
+        (_, Ok(protocol)) if protocol != IPPROTO_TCP => ErrorKind::NotTcp,
+        (Some(WSAENOTCONN | WSAECONNRESET | WSAECONNABORTED), _) => ErrorKind::WrongState,
+        (Some(WSAEINVAL), _) if is_unconnected(sock) => ErrorKind::WrongState,
+        (Some(WSAEOPNOTSUPP | WSAEINVAL), _) => ErrorKind::Unsupported,
         _ => ErrorKind::Other,
     };
     Error::from_os(kind, query, sock.as_raw_socket(), os)
 }
 
-/// Whether the socket's protocol is TCP, if it tells.
-fn is_tcp(sock: Sock<'_>) -> Option<bool> {
+/// The number of the socket's protocol.
+fn protocol(sock: Sock<'_>) -> io::Result<i32> {
     // SAFETY: the structure is plain numbers, for which all zeros are valid.
     let mut protocol: WSAPROTOCOL_INFOW = unsafe { std::mem::zeroed() };
-    let mut len = i32::try_from(size_of_val(&protocol)).ok()?;
+    let mut len = i32::try_from(size_of_val(&protocol)).unwrap_or_default();
     // SAFETY: `sock` keeps the socket open for the call; Windows writes at most `len` bytes, which
     // the structure has, and their number, both exclusively borrowed here.
     let status = unsafe {
@@ -134,7 +138,18 @@ fn is_tcp(sock: Sock<'_>) -> Option<bool> {
             &raw mut len,
         )
     };
-    (status == 0).then_some(protocol.iProtocol == IPPROTO_TCP)
+    if status == 0 { Ok(protocol.iProtocol) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Whether the socket has no peer.
+fn is_unconnected(sock: Sock<'_>) -> bool {
+    // SAFETY: the structure is plain numbers, for which all zeros are valid.
+    let mut peer: SOCKADDR_STORAGE = unsafe { std::mem::zeroed() };
+    let mut len = i32::try_from(size_of_val(&peer)).unwrap_or_default();
+    // SAFETY: `sock` keeps the socket open for the call; Windows writes at most `len` bytes, which
+    // the address has, and their number, both exclusively borrowed here.
+    let status = unsafe { getpeername(raw(sock), (&raw mut peer).cast(), &raw mut len) };
+    status != 0 && io::Error::last_os_error().raw_os_error() == Some(WSAENOTCONN)
 }
 
 fn raw(sock: Sock<'_>) -> SOCKET {
