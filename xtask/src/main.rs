@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod cross;
 mod schema;
+mod wine;
 
 /// The project's own chores.
 #[derive(Parser)]
@@ -27,6 +28,8 @@ enum Chore {
     Schema(schema::Args),
     /// Check types and lints for other systems, without their machines
     Cross(cross::Args),
+    /// Run the Windows build of the libraries' tests under Wine
+    Wine(wine::Args),
 }
 
 fn main() -> ExitCode {
@@ -34,5 +37,6 @@ fn main() -> ExitCode {
         Chore::Bench(args) => bench::run(&args),
         Chore::Schema(args) => schema::run(&args),
         Chore::Cross(args) => cross::run(&args),
+        Chore::Wine(args) => wine::run(&args),
     }
 }
