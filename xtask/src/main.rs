@@ -9,6 +9,8 @@ use clap::{Parser, Subcommand};
 #[cfg_attr(not(target_os = "linux"), path = "bench/elsewhere.rs")]
 mod bench;
 mod cross;
+#[cfg_attr(not(target_os = "linux"), path = "kernels/elsewhere.rs")]
+mod kernels;
 mod schema;
 mod wine;
 
@@ -30,6 +32,7 @@ enum Chore {
     Cross(cross::Args),
     /// Run the Windows build of the libraries' tests under Wine
     Wine(wine::Args),
+    Kernels(kernels::Args),
 }
 
 fn main() -> ExitCode {
@@ -38,5 +41,6 @@ fn main() -> ExitCode {
         Chore::Schema(args) => schema::run(&args),
         Chore::Cross(args) => cross::run(&args),
         Chore::Wine(args) => wine::run(&args),
+        Chore::Kernels(args) => kernels::run(&args),
     }
 }

@@ -27,7 +27,7 @@ pub enum TcpOption {
     Offload,
     /// Fast Open is in use (RFC 7413). FreeBSD: `TCPI_OPT_TFO`.
     FastOpen,
-    /// Accurate ECN was negotiated. FreeBSD: `TCPI_OPT_ACE`.
+    /// Accurate ECN was negotiated. FreeBSD 14: `TCPI_OPT_ACE`.
     AccurateEcn,
 }
 
@@ -130,13 +130,20 @@ impl Options {
         Self { set: bits as u16 & known, known }
     }
 
-    /// Reads FreeBSD's option byte.
+    /// Reads FreeBSD's option byte, given the length of the structure it came in.
+    ///
+    /// The newest bit shares its byte with older ones, as on Linux.
     #[inline]
-    pub const fn from_freebsd(bits: u8) -> Self {
+    pub const fn from_freebsd(bits: u8, struct_len: usize) -> Self {
+        let accurate_ecn = bits & 0x40 != 0;
+        let tells_accurate_ecn = accurate_ecn || struct_len >= 240;
         Self::from_bsd(bits as u32)
             .with(TcpOption::Offload, Some(bits & 0x10 != 0))
             .with(TcpOption::FastOpen, Some(bits & 0x20 != 0))
-            .with(TcpOption::AccurateEcn, Some(bits & 0x40 != 0))
+            .with(
+                TcpOption::AccurateEcn,
+                if tells_accurate_ecn { Some(accurate_ecn) } else { None },
+            )
     }
 
     /// The options as Windows tells them, each in a field of its own.

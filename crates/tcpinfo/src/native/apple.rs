@@ -16,8 +16,12 @@ impl AppleTcpInfo {
         let state = State::from_bsd(self.0.first());
         let unset = match row.rule {
             Rule::Always => false,
+            // Bits that older systems return too, clear: these return the shorter structure.
+            Rule::LaterFastOpen if raw == 0 && self.returned_len() < LEN_SINCE_10_12_4 => {
+                return Reading::Absent;
+            }
             _ if matches!(state, State::Close | State::Listen) => true,
-            Rule::Connected => false,
+            Rule::Connected | Rule::LaterFastOpen => false,
             Rule::NotZero => raw == 0,
             Rule::Finite => raw >= super::TCP_MAXWIN_SCALED,
             Rule::WithRtt => self.0.number(&row::srtt.field) == 0,
@@ -34,6 +38,9 @@ impl AppleTcpInfo {
     }
 }
 
+/// The length since macOS 10.12.4.
+const LEN_SINCE_10_12_4: usize = 112;
+
 /// When a number that the kernel returned means something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rule {
@@ -41,6 +48,8 @@ enum Rule {
     Always,
     /// Unless listening or closed, when the kernel fills nothing else.
     Connected,
+    /// As `Connected`, for a bit that is younger than the word it lies in.
+    LaterFastOpen,
     /// Zero stands for "no sample", "less than a millisecond" or "not running".
     NotZero,
     /// The largest window that can be stands for "never left slow start".
@@ -122,17 +131,17 @@ structure! {
         "Fast Open: we sent a cookie.";
     tfo_cookie_invalid: bool, "tfoCookieInvalid", 52 u32 [8, 1], None, Label, "10.11", Connected,
         "Fast Open: the peer's SYN bore an invalid cookie.";
-    tfo_cookie_wrong: bool, "tfoCookieWrong", 52 u32 [9, 1], None, Label, "10.12", Connected,
+    tfo_cookie_wrong: bool, "tfoCookieWrong", 52 u32 [9, 1], None, Label, "10.12", LaterFastOpen,
         "Fast Open: the cookie that we sent was refused.";
-    tfo_no_cookie_rcv: bool, "tfoNoCookieRcv", 52 u32 [10, 1], None, Label, "10.12", Connected,
+    tfo_no_cookie_rcv: bool, "tfoNoCookieRcv", 52 u32 [10, 1], None, Label, "10.12", LaterFastOpen,
         "Fast Open: we asked for a cookie and got none.";
-    tfo_heuristics_disable: bool, "tfoHeuristicsDisable", 52 u32 [11, 1], None, Label, "10.12", Connected,
+    tfo_heuristics_disable: bool, "tfoHeuristicsDisable", 52 u32 [11, 1], None, Label, "10.12", LaterFastOpen,
         "Fast Open: turned off by the system's experience with this network.";
-    tfo_send_blackhole: bool, "tfoSendBlackhole", 52 u32 [12, 1], None, Label, "10.12", Connected,
+    tfo_send_blackhole: bool, "tfoSendBlackhole", 52 u32 [12, 1], None, Label, "10.12", LaterFastOpen,
         "Fast Open: what we sent vanished on the way.";
-    tfo_recv_blackhole: bool, "tfoRecvBlackhole", 52 u32 [13, 1], None, Label, "10.12", Connected,
+    tfo_recv_blackhole: bool, "tfoRecvBlackhole", 52 u32 [13, 1], None, Label, "10.12", LaterFastOpen,
         "Fast Open: what the peer sent vanished on the way.";
-    tfo_onebyte_proxy: bool, "tfoOneByteProxy", 52 u32 [14, 1], None, Label, "10.13", Connected,
+    tfo_onebyte_proxy: bool, "tfoOneByteProxy", 52 u32 [14, 1], None, Label, "10.13", LaterFastOpen,
         "Fast Open: a proxy on the way acknowledged one byte only.";
     txpackets: u64, "txPackets", 56 u64, Packets, Counter, "10.11", Connected,
         "Packets sent; what the network adapter splits counts once.";

@@ -42,8 +42,8 @@ impl AppleSocketInfo {
         let bytes: [u8; 16] = self.0.array(address)?;
         let [.., a, b, c, d] = bytes;
         let ip = match family {
-            flags if flags & VFLAG_IPV4 != 0 => IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
             flags if flags & VFLAG_IPV6 != 0 => IpAddr::V6(Ipv6Addr::from(bytes)),
+            flags if flags & VFLAG_IPV4 != 0 => IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
             _ => return None,
         };
         Some(SocketAddr::new(ip, port))
@@ -51,12 +51,14 @@ impl AppleSocketInfo {
 
     #[inline(always)]
     fn judge(&self, row: &Row<Rule>, raw: u64) -> Reading<u64> {
-        let is_tcp = self.0.number(&row::soi_kind.field) == KIND_TCP;
+        let kind = self.0.number(&row::soi_kind.field);
+        let is_tcp = kind == KIND_TCP;
         let state = u8::try_from(self.0.number(&row::tcpsi_state.field)).unwrap_or(u8::MAX);
         let listening = matches!(State::from_bsd(state), State::Listen);
         let unset = match row.rule {
             Rule::Always => false,
             Rule::Listening => !(is_tcp && listening),
+            Rule::Internet => !is_tcp && kind != KIND_INTERNET,
             Rule::Tcp => !is_tcp,
             Rule::TcpNotZero => !is_tcp || raw == 0,
         };
@@ -70,10 +72,11 @@ const INSI_LPORT: usize = 268;
 const INSI_FADDR: usize = 296;
 const INSI_LADDR: usize = 312;
 
-/// `SOCKINFO_TCP`.
+/// `SOCKINFO_IN` and `SOCKINFO_TCP`.
+const KIND_INTERNET: u64 = 1;
 const KIND_TCP: u64 = 2;
 
-/// `INI_IPV4` and `INI_IPV6`; a socket that takes both has both, and an IPv4 peer then.
+/// `INI_IPV4` and `INI_IPV6`; an IPv6 socket that waits for connections of both has both.
 const VFLAG_IPV4: u8 = 1;
 const VFLAG_IPV6: u8 = 2;
 
@@ -84,6 +87,8 @@ enum Rule {
     Always,
     /// For a TCP socket that listens.
     Listening,
+    /// For a socket of the internet families.
+    Internet,
     /// For a TCP socket.
     Tcp,
     /// For a TCP socket; zero stands for "none" or "not running".
@@ -148,9 +153,9 @@ structure! {
         "Free bytes from which on the socket is writable.";
     soi_kind: u32, "kind", 256 u32, None, Label, "10.5", Always,
         "Which parts follow: 1 for internet sockets, 2 for TCP.";
-    insi_vflag: u8, "addressFamilies", 288 u8, None, Label, "10.5", Tcp,
+    insi_vflag: u8, "addressFamilies", 288 u8, None, Label, "10.5", Internet,
         "Families of the addresses: 1 for IPv4, 2 for IPv6.";
-    insi_ip_ttl: u8, "ttl", 289 u8, Count, Gauge, "10.5", Tcp,
+    insi_ip_ttl: u8, "ttl", 289 u8, Count, Gauge, "10.5", Internet,
         "Time to live, or hop limit, of packets that are sent.";
     tcpsi_state: State, "state", 344 u32, None, Label, "10.5", Tcp,
         "State of the connection.";

@@ -13,7 +13,6 @@ impl FreeBsdTcpInfo {
     #[inline(always)]
     fn judge(&self, row: &Row<Rule>, raw: u64) -> Reading<u64> {
         let state = State::from_bsd(self.0.first());
-        let idle = matches!(state, State::Close | State::Listen);
         let unset = match row.rule {
             Rule::Always => false,
             Rule::Fourteen if raw == 0 && self.returned_len() < LEN_OF_14 => {
@@ -26,7 +25,8 @@ impl FreeBsdTcpInfo {
                     Reading::Unset
                 };
             }
-            _ if idle && !matches!(row.field.kind, Kind::Counter) => true,
+            _ if matches!(state, State::Listen) => true,
+            _ if matches!(state, State::Close) && !matches!(row.field.kind, Kind::Counter) => true,
             Rule::Connected | Rule::Fourteen | Rule::FourteenOrNone => false,
             Rule::Established => !state.is_past_handshake(),
             Rule::NotZero => raw == 0,
@@ -38,7 +38,7 @@ impl FreeBsdTcpInfo {
             Rule::OptionBits if matches!(state, State::SynSent) => true,
             Rule::OptionBits => {
                 let bits = u8::try_from(raw).unwrap_or_default();
-                return Reading::Value(Options::from_freebsd(bits).to_raw());
+                return Reading::Value(Options::from_freebsd(bits, self.returned_len()).to_raw());
             }
         };
         if unset { Reading::Unset } else { Reading::Value(raw) }
@@ -53,7 +53,7 @@ const LEN_OF_14: usize = 240;
 enum Rule {
     /// In every state.
     Always,
-    /// Unless listening or closed; the counters also then.
+    /// Unless listening; of a closed socket the counters only.
     Connected,
     /// Once the handshake is completed; the kernel's defaults before.
     Established,

@@ -14,6 +14,13 @@ impl MptcpInfo {
     fn judge(&self, row: &Row<Rule>, raw: u64) -> Reading<u64> {
         match row.rule {
             Rule::Always => Reading::Value(raw),
+            Rule::NotZero => {
+                if raw == 0 {
+                    Reading::Unset
+                } else {
+                    Reading::Value(raw)
+                }
+            }
         }
     }
 
@@ -33,6 +40,8 @@ impl MptcpInfo {
 enum Rule {
     /// Whenever the kernel answers at all.
     Always,
+    /// Zero stands for "none", and for a kernel that does not know it.
+    NotZero,
 }
 
 structure! {
@@ -87,10 +96,10 @@ structure! {
         "Payload acknowledged by the peer.";
     subflows_total: u8, "subflowsTotal", 80 u8, Count, Gauge, "6.8", Always,
         "Subflows, the first included.";
-    endp_laminar_max: u8, "endpLaminarMax", 81 u8, Count, Gauge, "6.18" >= 96, Always,
-        "Limit of endpoints of the kind laminar; zero before 6.18.";
-    endp_fullmesh_max: u8, "endpFullmeshMax", 82 u8, Count, Gauge, "6.19" >= 96, Always,
-        "Limit of endpoints of the kind fullmesh; zero before 6.19.";
+    endp_laminar_max: u8, "endpLaminarMax", 81 u8, Count, Gauge, "6.18" >= 96, NotZero,
+        "Limit of endpoints of the kind laminar.";
+    endp_fullmesh_max: u8, "endpFullmeshMax", 82 u8, Count, Gauge, "6.19" >= 96, NotZero,
+        "Limit of endpoints of the kind fullmesh.";
     last_data_sent: Duration, "lastTxAt", 84 u32, Milliseconds, Gauge, "6.10" >= 96, Always,
         "Time since data was last sent.";
     last_data_recv: Duration, "lastRxAt", 88 u32, Milliseconds, Gauge, "6.10", Always,

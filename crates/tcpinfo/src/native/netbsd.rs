@@ -13,10 +13,10 @@ impl NetBsdTcpInfo {
     #[inline(always)]
     fn judge(&self, row: &Row<Rule>, raw: u64) -> Reading<u64> {
         let state = State::from_bsd(self.0.first());
-        let idle = matches!(state, State::Close | State::Listen);
         let unset = match row.rule {
             Rule::Always => false,
-            _ if idle && !matches!(row.field.kind, Kind::Counter) => true,
+            _ if matches!(state, State::Listen) => true,
+            _ if matches!(state, State::Close) && !matches!(row.field.kind, Kind::Counter) => true,
             Rule::Connected => false,
             Rule::Established => !state.is_past_handshake(),
             Rule::NotZero => raw == 0,
@@ -40,7 +40,7 @@ impl NetBsdTcpInfo {
 enum Rule {
     /// In every state.
     Always,
-    /// Unless listening or closed; the counters also then.
+    /// Unless listening; of a closed socket the counters only.
     Connected,
     /// Once the handshake is completed; the kernel's defaults before.
     Established,

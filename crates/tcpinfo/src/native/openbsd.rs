@@ -18,11 +18,11 @@ impl OpenBsdTcpInfo {
     #[inline(always)]
     fn judge(&self, row: &Row<Rule>, raw: u64) -> Reading<u64> {
         let state = State::from_bsd(self.0.first());
-        let idle = matches!(state, State::Close | State::Listen);
         let unset = match row.rule {
             Rule::Always => false,
             Rule::Privileged if !self.is_privileged() => return Reading::Absent,
-            _ if idle && !matches!(row.field.kind, Kind::Counter) => true,
+            _ if matches!(state, State::Listen) => true,
+            _ if matches!(state, State::Close) && !matches!(row.field.kind, Kind::Counter) => true,
             Rule::Connected | Rule::Privileged => false,
             Rule::Established => !state.is_past_handshake(),
             Rule::NotZero => raw == 0,
@@ -49,7 +49,7 @@ const PRIVILEGED: usize = 100;
 enum Rule {
     /// In every state.
     Always,
-    /// Unless listening or closed; the counters also then.
+    /// Unless listening; of a closed socket the counters only.
     Connected,
     /// Once the handshake is completed; the kernel's defaults before.
     Established,

@@ -119,6 +119,7 @@ pub(crate) fn is_mptcp(sock: Sock<'_>) -> Result<bool, Error> {
         Ok(answer) => return Ok(answer != 0),
         Err(os) => os,
     };
+    let of_fallback = os.raw_os_error() == Some(libc::ENOPROTOOPT);
     let refusal = refusal(sock, "TCP_IS_MPTCP", Missing::Unsupported, os);
     if refusal.kind() != ErrorKind::Unsupported {
         return Err(refusal);
@@ -131,6 +132,8 @@ pub(crate) fn is_mptcp(sock: Sock<'_>) -> Result<bool, Error> {
     }
     match option_number(sock, libc::SOL_SOCKET, libc::SO_PROTOCOL) {
         Ok(libc::IPPROTO_TCP) => Ok(false),
+        // After a fallback it is TCP that does not know the option, and TCP's word for that.
+        Ok(IPPROTO_MPTCP) if of_fallback => Ok(false),
         Ok(IPPROTO_MPTCP) | Err(_) => Err(refusal),
         Ok(_) => Err(refusal.of_kind(ErrorKind::NotTcp)),
     }
@@ -242,7 +245,8 @@ fn socket_address(bytes: &[u8]) -> Option<SocketAddr> {
             Some(SocketAddr::V6(SocketAddrV6::new(
                 Ipv6Addr::from(*address),
                 port,
-                u32::from_be_bytes(*flow),
+                // As the standard library has it: not turned to this machine's order.
+                u32::from_ne_bytes(*flow),
                 u32::from_ne_bytes(*rest.first_chunk()?),
             )))
         }
