@@ -1,0 +1,14 @@
+//! What must hold of `tcpinfo`'s decoders for any bytes.
+//!
+//! The expectations here are written from the documentation of the kernels' structures and share
+//! no code with the decoders: words are put together byte by byte, and each rule by which a number
+//! is held back is named. `cargo xtask fuzz` runs the targets.
+
+#![forbid(unsafe_code)]
+
+pub mod congestion;
+mod input;
+mod json;
+pub mod portable;
+pub mod structure;
+mod word;
