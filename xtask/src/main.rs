@@ -9,9 +9,13 @@ use clap::{Parser, Subcommand};
 #[cfg_attr(not(target_os = "linux"), path = "bench/elsewhere.rs")]
 mod bench;
 mod cross;
+mod fuzz;
+mod headers;
 #[cfg_attr(not(target_os = "linux"), path = "kernels/elsewhere.rs")]
 mod kernels;
+mod miri;
 mod schema;
+mod tools;
 mod wine;
 
 /// The project's own chores.
@@ -33,6 +37,12 @@ enum Chore {
     /// Run the Windows build of the libraries' tests under Wine
     Wine(wine::Args),
     Kernels(kernels::Args),
+    /// Try what must hold of the decoders for any bytes
+    Fuzz(fuzz::Args),
+    /// Compare where each field lies with the C headers of its system
+    Headers(headers::Args),
+    /// Run the decoders' tests under Miri, also as a big-endian machine
+    Miri(miri::Args),
 }
 
 fn main() -> ExitCode {
@@ -42,5 +52,8 @@ fn main() -> ExitCode {
         Chore::Cross(args) => cross::run(&args),
         Chore::Wine(args) => wine::run(&args),
         Chore::Kernels(args) => kernels::run(&args),
+        Chore::Fuzz(args) => fuzz::run(&args),
+        Chore::Headers(args) => headers::run(&args),
+        Chore::Miri(args) => miri::run(&args),
     }
 }
