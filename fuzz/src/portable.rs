@@ -106,8 +106,8 @@ fn check_facts(info: &TcpInfo) {
                 let all = ["unacked", "sacked", "lost", "retrans"].map(number);
                 match all {
                     [Some(unacked), Some(sacked), Some(lost), Some(retrans)] => {
-                        let left = sacked + lost;
-                        Some(Value::Unsigned(unacked.max(left) - left + retrans))
+                        let (sent, left) = (unacked + retrans, sacked + lost);
+                        Some(Value::Unsigned(sent.max(left) - left))
                     }
                     _ => None,
                 }
