@@ -213,7 +213,7 @@ fn meaning(field: &Field, raw: u64, len: usize) -> Value {
         Type::CaState => Value::CaState(CaState::from_linux(code)),
         Type::Options => Value::Options(match field.system {
             System::Linux => Options::from_linux(code, len),
-            System::FreeBsd => Options::from_freebsd(code),
+            System::FreeBsd => Options::from_freebsd(code, len),
             _ => Options::from_bsd(raw as u32),
         }),
         Type::FastOpenFailure => Value::FastOpenFailure(match raw {
@@ -235,6 +235,10 @@ fn is_held_back(field: &Field, raw: u64, bytes: &[u8]) -> bool {
         (System::Linux, "last_ack_sent") => true,
         (System::Linux, "fackets") => bytes.len() >= 200,
         (System::Linux, "fastopen_client_fail") => raw == 0 && bytes.len() < 232,
+        // Bits that are younger than their word.
+        (System::Apple, name) if name.starts_with("tfo_") => {
+            field.since != "10.11" && raw == 0 && bytes.len() < 112
+        }
         (System::FreeBsd, "rttmin") => false,
         (System::FreeBsd, _) => field.since == "14" && raw == 0 && bytes.len() < 240,
         (System::OpenBsd, _) => {
@@ -254,6 +258,8 @@ fn is_sentinel(field: &Field, raw: u64) -> bool {
         (System::Linux, "rtt") => raw == 0,
         (System::Linux, "min_rtt") => raw == 0xffff_ffff,
         (System::Linux, "snd_ssthresh") => raw >= 0x7fff_ffff,
+        (System::Linux, "delivery_rate") => raw == 0,
+        (System::Linux, "endp_laminar_max" | "endp_fullmesh_max") => raw == 0,
         (System::Linux, "pacing_rate" | "max_pacing_rate") => raw == u64::MAX,
         (System::Apple, "srtt" | "rttcur" | "rto") => raw == 0,
         (System::Windows, "RttUs" | "MinRttUs") => raw == 0 || raw == 0xffff_ffff,
@@ -399,11 +405,11 @@ fn check_addresses(info: &AppleSocketInfo) {
         assert_eq!(u64::from(address.port()), port);
         match address {
             std::net::SocketAddr::V4(v4) => {
-                assert_eq!(families & 1, 1);
+                assert_eq!(families & 3, 1);
                 assert_eq!(v4.ip().octets(), bytes[place + 12..place + 16]);
             }
             std::net::SocketAddr::V6(v6) => {
-                assert_eq!(families & 3, 2);
+                assert_eq!(families & 2, 2);
                 assert_eq!(v6.ip().octets(), bytes[place..place + 16]);
             }
         }
