@@ -3,6 +3,7 @@
 //! A decoder takes the bytes and the length that the kernel returned and holds no system call, so a
 //! structure captured on one machine can be read on any other.
 
+mod bsd;
 mod structure;
 
 pub mod apple;
@@ -25,9 +26,6 @@ use openbsd::OpenBsdTcpInfo;
 use windows::WindowsTcpInfo;
 
 use crate::{Reading, System, fields::Field, fields::Value};
-
-/// `TCP_MAXWIN << TCP_MAX_WINSHIFT`, with which the BSDs and macOS begin: no threshold, no limit.
-const TCP_MAXWIN_SCALED: u64 = 65_535 << 14;
 
 /// Every field of every system's structure: what it is, and which portable facts it feeds.
 ///

@@ -7,60 +7,27 @@
 
 use std::time::Duration;
 
-use super::structure::{Row, first, structure};
-use crate::{Options, Reading, State, TcpOption};
+use super::{
+    bsd::{self, Beside, Rule},
+    structure::{Row, first, structure},
+};
+use crate::{Options, Reading, State};
 
 impl AppleTcpInfo {
     #[inline(always)]
     fn judge(&self, row: &Row<Rule>, raw: u64) -> Reading<u64> {
-        let state = State::from_bsd(self.0.first());
-        let unset = match row.rule {
-            Rule::Always => false,
-            // Bits that older systems return too, clear: these return the shorter structure.
-            Rule::LaterFastOpen if raw == 0 && self.returned_len() < LEN_SINCE_10_12_4 => {
-                return Reading::Absent;
-            }
-            _ if matches!(state, State::Close | State::Listen) => true,
-            Rule::Connected | Rule::LaterFastOpen => false,
-            Rule::NotZero => raw == 0,
-            Rule::Finite => raw >= super::TCP_MAXWIN_SCALED,
-            Rule::WithRtt => self.0.number(&row::srtt.field) == 0,
-            Rule::WithWindowScale => {
-                self.0.number(&row::options.field) & u64::from(TcpOption::WindowScale.bit()) == 0
-            }
-            Rule::OptionBits if matches!(state, State::SynSent) => true,
-            Rule::OptionBits => {
-                let bits = u32::try_from(raw).unwrap_or_default();
-                return Reading::Value(Options::from_bsd(bits).to_raw());
-            }
+        let beside = Beside {
+            state: State::from_bsd(self.0.first()),
+            keeps_counters: false,
+            rtt: self.0.number(&row::srtt.field),
+            options: Options::from_bsd(self.0.number(&row::options.field) as u32),
         };
-        if unset { Reading::Unset } else { Reading::Value(raw) }
+        bsd::judge(row, raw, &beside, || raw != 0 || self.returned_len() >= LEN_SINCE_10_12_4)
     }
 }
 
 /// The length since macOS 10.12.4.
 const LEN_SINCE_10_12_4: usize = 112;
-
-/// When a number that the kernel returned means something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rule {
-    /// In every state.
-    Always,
-    /// Unless listening or closed, when the kernel fills nothing else.
-    Connected,
-    /// As `Connected`, for a bit that is younger than the word it lies in.
-    LaterFastOpen,
-    /// Zero stands for "no sample", "less than a millisecond" or "not running".
-    NotZero,
-    /// The largest window that can be stands for "never left slow start".
-    Finite,
-    /// A default until the first RTT sample.
-    WithRtt,
-    /// Only if window scaling was negotiated.
-    WithWindowScale,
-    /// See [`Options::from_bsd`].
-    OptionBits,
-}
 
 structure! {
     /// `struct tcp_connection_info`: the bytes as the kernel returned them, decoded on access.
@@ -131,17 +98,17 @@ structure! {
         "Fast Open: we sent a cookie.";
     tfo_cookie_invalid: bool, "tfoCookieInvalid", 52 u32 [8, 1], None, Label, "10.11", Connected,
         "Fast Open: the peer's SYN bore an invalid cookie.";
-    tfo_cookie_wrong: bool, "tfoCookieWrong", 52 u32 [9, 1], None, Label, "10.12", LaterFastOpen,
+    tfo_cookie_wrong: bool, "tfoCookieWrong", 52 u32 [9, 1], None, Label, "10.12", IfTold,
         "Fast Open: the cookie that we sent was refused.";
-    tfo_no_cookie_rcv: bool, "tfoNoCookieRcv", 52 u32 [10, 1], None, Label, "10.12", LaterFastOpen,
+    tfo_no_cookie_rcv: bool, "tfoNoCookieRcv", 52 u32 [10, 1], None, Label, "10.12", IfTold,
         "Fast Open: we asked for a cookie and got none.";
-    tfo_heuristics_disable: bool, "tfoHeuristicsDisable", 52 u32 [11, 1], None, Label, "10.12", LaterFastOpen,
+    tfo_heuristics_disable: bool, "tfoHeuristicsDisable", 52 u32 [11, 1], None, Label, "10.12", IfTold,
         "Fast Open: turned off by the system's experience with this network.";
-    tfo_send_blackhole: bool, "tfoSendBlackhole", 52 u32 [12, 1], None, Label, "10.12", LaterFastOpen,
+    tfo_send_blackhole: bool, "tfoSendBlackhole", 52 u32 [12, 1], None, Label, "10.12", IfTold,
         "Fast Open: what we sent vanished on the way.";
-    tfo_recv_blackhole: bool, "tfoRecvBlackhole", 52 u32 [13, 1], None, Label, "10.12", LaterFastOpen,
+    tfo_recv_blackhole: bool, "tfoRecvBlackhole", 52 u32 [13, 1], None, Label, "10.12", IfTold,
         "Fast Open: what the peer sent vanished on the way.";
-    tfo_onebyte_proxy: bool, "tfoOneByteProxy", 52 u32 [14, 1], None, Label, "10.13", LaterFastOpen,
+    tfo_onebyte_proxy: bool, "tfoOneByteProxy", 52 u32 [14, 1], None, Label, "10.13", IfTold,
         "Fast Open: a proxy on the way acknowledged one byte only.";
     txpackets: u64, "txPackets", 56 u64, Packets, Counter, "10.11", Connected,
         "Packets sent; what the network adapter splits counts once.";

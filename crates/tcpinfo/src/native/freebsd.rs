@@ -6,72 +6,30 @@
 
 use std::time::Duration;
 
-use super::structure::{Row, first, structure};
-use crate::{Options, Reading, State, TcpOption, fields::Kind};
+use super::{
+    bsd::{self, Beside, Rule},
+    structure::{Row, first, structure},
+};
+use crate::{Options, Reading, State};
 
 impl FreeBsdTcpInfo {
     #[inline(always)]
     fn judge(&self, row: &Row<Rule>, raw: u64) -> Reading<u64> {
-        let state = State::from_bsd(self.0.first());
-        let unset = match row.rule {
-            Rule::Always => false,
-            Rule::Fourteen if raw == 0 && self.returned_len() < LEN_OF_14 => {
-                return Reading::Absent;
-            }
-            Rule::FourteenOrNone if raw == 0 => {
-                return if self.returned_len() < LEN_OF_14 {
-                    Reading::Absent
-                } else {
-                    Reading::Unset
-                };
-            }
-            _ if matches!(state, State::Listen) => true,
-            _ if matches!(state, State::Close) && !matches!(row.field.kind, Kind::Counter) => true,
-            Rule::Connected | Rule::Fourteen | Rule::FourteenOrNone => false,
-            Rule::Established => !state.is_past_handshake(),
-            Rule::NotZero => raw == 0,
-            Rule::Finite => raw >= super::TCP_MAXWIN_SCALED,
-            Rule::WithRtt => self.0.number(&row::rtt.field) == 0,
-            Rule::WithWindowScale => {
-                self.0.number(&row::options.field) & u64::from(TcpOption::WindowScale.bit()) == 0
-            }
-            Rule::OptionBits if matches!(state, State::SynSent) => true,
-            Rule::OptionBits => {
-                let bits = u8::try_from(raw).unwrap_or_default();
-                return Reading::Value(Options::from_freebsd(bits, self.returned_len()).to_raw());
-            }
+        let beside = Beside {
+            state: State::from_bsd(self.0.first()),
+            keeps_counters: true,
+            rtt: self.0.number(&row::rtt.field),
+            options: Options::from_freebsd(
+                self.0.number(&row::options.field) as u8,
+                self.returned_len(),
+            ),
         };
-        if unset { Reading::Unset } else { Reading::Value(raw) }
+        bsd::judge(row, raw, &beside, || raw != 0 || self.returned_len() >= LEN_OF_14)
     }
 }
 
 /// The length from which on the fields of FreeBSD 14 are there; below, zero says nothing.
 const LEN_OF_14: usize = 240;
-
-/// When a number that the kernel returned means something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rule {
-    /// In every state.
-    Always,
-    /// Unless listening; of a closed socket the counters only.
-    Connected,
-    /// Once the handshake is completed; the kernel's defaults before.
-    Established,
-    /// Zero stands for "no sample" or "none".
-    NotZero,
-    /// The largest window that can be stands for "never left slow start".
-    Finite,
-    /// A default until the first RTT sample.
-    WithRtt,
-    /// Only if window scaling was negotiated.
-    WithWindowScale,
-    /// The options of this system.
-    OptionBits,
-    /// As `Connected`; in bytes that FreeBSD 13 returns too, as zeros.
-    Fourteen,
-    /// As `Fourteen`; zero stands for "not measured by this TCP stack".
-    FourteenOrNone,
-}
 
 structure! {
     /// `struct tcp_info`: the bytes as the kernel returned them, decoded on access.
@@ -125,23 +83,23 @@ structure! {
         "Packets received out of order; packets, not bytes; wraps at 2^32.";
     snd_zerowin: u32, "rxZeroWindows", 128 u32, Count, Counter, "13", Connected,
         "How often we advertised an empty window; wraps at 2^32.";
-    delivered_ce: u32, "deliveredCE", 132 u32, Packets, Counter, "14", Fourteen,
+    delivered_ce: u32, "deliveredCE", 132 u32, Packets, Counter, "14", IfTold,
         "Packets delivered that the peer reported as marked for congestion; wraps at 2^32.";
-    received_ce: u32, "receivedCE", 136 u32, Packets, Counter, "14", Fourteen,
+    received_ce: u32, "receivedCE", 136 u32, Packets, Counter, "14", IfTold,
         "Packets received with a congestion mark; wraps at 2^32.";
-    total_tlp: u32, "tailLossProbes", 164 u32, Count, Counter, "14", FourteenOrNone,
+    total_tlp: u32, "tailLossProbes", 164 u32, Count, Counter, "14", IfToldNotZero,
         "Tail loss probes sent (RFC 8985); only the RACK stack counts them.";
-    total_tlp_bytes: u64, "tailLossProbeBytes", 168 u64, Bytes, Counter, "14", FourteenOrNone,
+    total_tlp_bytes: u64, "tailLossProbeBytes", 168 u64, Bytes, Counter, "14", IfToldNotZero,
         "Payload sent in such probes.";
-    snd_una: u32, "sndUna", 176 u32, Sequence, Counter, "14", Fourteen,
+    snd_una: u32, "sndUna", 176 u32, Sequence, Counter, "14", IfTold,
         "Oldest sequence number that is not acknowledged.";
-    snd_max: u32, "sndMax", 180 u32, Sequence, Counter, "14", Fourteen,
+    snd_max: u32, "sndMax", 180 u32, Sequence, Counter, "14", IfTold,
         "Highest sequence number that was sent.";
-    rcv_numsacks: u32, "rxSacks", 184 u32, Count, Gauge, "14", Fourteen,
+    rcv_numsacks: u32, "rxSacks", 184 u32, Count, Gauge, "14", IfTold,
         "Selective acknowledgements that wait to be sent.";
-    rcv_adv: u32, "rcvAdv", 188 u32, Sequence, Counter, "14", Fourteen,
+    rcv_adv: u32, "rcvAdv", 188 u32, Sequence, Counter, "14", IfTold,
         "Sequence number up to which we advertised a window.";
-    dupacks: u32, "rxDuplicateAcks", 192 u32, Count, Gauge, "14", Fourteen,
+    dupacks: u32, "rxDuplicateAcks", 192 u32, Count, Gauge, "14", IfTold,
         "Duplicate acknowledgements received in a row.";
     rttmin: u32, "rttMinRaw", 196 u32, None, Gauge, "15" >= 256, NotZero,
         "Minimum round-trip time in a unit that depends on the TCP stack: ticks or microseconds.";

@@ -6,54 +6,23 @@
 
 use std::time::Duration;
 
-use super::structure::{Row, first, structure};
-use crate::{Options, Reading, State, TcpOption, fields::Kind};
+use super::{
+    bsd::{self, Beside, Rule},
+    structure::{Row, first, structure},
+};
+use crate::{Options, Reading, State};
 
 impl NetBsdTcpInfo {
     #[inline(always)]
     fn judge(&self, row: &Row<Rule>, raw: u64) -> Reading<u64> {
-        let state = State::from_bsd(self.0.first());
-        let unset = match row.rule {
-            Rule::Always => false,
-            _ if matches!(state, State::Listen) => true,
-            _ if matches!(state, State::Close) && !matches!(row.field.kind, Kind::Counter) => true,
-            Rule::Connected => false,
-            Rule::Established => !state.is_past_handshake(),
-            Rule::NotZero => raw == 0,
-            Rule::Finite => raw >= super::TCP_MAXWIN_SCALED,
-            Rule::WithRtt => self.0.number(&row::rtt.field) == 0,
-            Rule::WithWindowScale => {
-                self.0.number(&row::options.field) & u64::from(TcpOption::WindowScale.bit()) == 0
-            }
-            Rule::OptionBits if matches!(state, State::SynSent) => true,
-            Rule::OptionBits => {
-                let bits = u32::try_from(raw).unwrap_or_default();
-                return Reading::Value(Options::from_bsd(bits).to_raw());
-            }
+        let beside = Beside {
+            state: State::from_bsd(self.0.first()),
+            keeps_counters: true,
+            rtt: self.0.number(&row::rtt.field),
+            options: Options::from_bsd(self.0.number(&row::options.field) as u32),
         };
-        if unset { Reading::Unset } else { Reading::Value(raw) }
+        bsd::judge(row, raw, &beside, || true)
     }
-}
-
-/// When a number that the kernel returned means something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rule {
-    /// In every state.
-    Always,
-    /// Unless listening; of a closed socket the counters only.
-    Connected,
-    /// Once the handshake is completed; the kernel's defaults before.
-    Established,
-    /// Zero stands for "no sample" or "none".
-    NotZero,
-    /// The largest window that can be stands for "never left slow start".
-    Finite,
-    /// A default until the first RTT sample.
-    WithRtt,
-    /// Only if window scaling was negotiated.
-    WithWindowScale,
-    /// The options of this system.
-    OptionBits,
 }
 
 structure! {

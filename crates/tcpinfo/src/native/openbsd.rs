@@ -6,8 +6,11 @@
 
 use std::time::Duration;
 
-use super::structure::{Row, first, structure};
-use crate::{Options, Reading, State, TcpOption, fields::Kind};
+use super::{
+    bsd::{self, Beside, Rule},
+    structure::{Row, first, structure},
+};
+use crate::{Options, Reading, State};
 
 impl OpenBsdTcpInfo {
     /// Whether the kernel filled the part that it keeps from unprivileged processes.
@@ -17,55 +20,18 @@ impl OpenBsdTcpInfo {
 
     #[inline(always)]
     fn judge(&self, row: &Row<Rule>, raw: u64) -> Reading<u64> {
-        let state = State::from_bsd(self.0.first());
-        let unset = match row.rule {
-            Rule::Always => false,
-            Rule::Privileged if !self.is_privileged() => return Reading::Absent,
-            _ if matches!(state, State::Listen) => true,
-            _ if matches!(state, State::Close) && !matches!(row.field.kind, Kind::Counter) => true,
-            Rule::Connected | Rule::Privileged => false,
-            Rule::Established => !state.is_past_handshake(),
-            Rule::NotZero => raw == 0,
-            Rule::Finite => raw >= super::TCP_MAXWIN_SCALED,
-            Rule::WithRtt => self.0.number(&row::rtt.field) == 0,
-            Rule::WithWindowScale => {
-                self.0.number(&row::options.field) & u64::from(TcpOption::WindowScale.bit()) == 0
-            }
-            Rule::OptionBits if matches!(state, State::SynSent) => true,
-            Rule::OptionBits => {
-                let bits = u32::try_from(raw).unwrap_or_default();
-                return Reading::Value(Options::from_bsd(bits).to_raw());
-            }
+        let beside = Beside {
+            state: State::from_bsd(self.0.first()),
+            keeps_counters: true,
+            rtt: self.0.number(&row::rtt.field),
+            options: Options::from_bsd(self.0.number(&row::options.field) as u32),
         };
-        if unset { Reading::Unset } else { Reading::Value(raw) }
+        bsd::judge(row, raw, &beside, || self.is_privileged())
     }
 }
 
 /// Where the part begins that is filled for the superuser only.
 const PRIVILEGED: usize = 100;
-
-/// When a number that the kernel returned means something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rule {
-    /// In every state.
-    Always,
-    /// Unless listening; of a closed socket the counters only.
-    Connected,
-    /// Once the handshake is completed; the kernel's defaults before.
-    Established,
-    /// Zero stands for "no sample" or "none".
-    NotZero,
-    /// The largest window that can be stands for "never left slow start".
-    Finite,
-    /// A default until the first RTT sample.
-    WithRtt,
-    /// Only if window scaling was negotiated.
-    WithWindowScale,
-    /// The options of this system.
-    OptionBits,
-    /// As `Connected`; told to the superuser only.
-    Privileged,
-}
 
 structure! {
     /// `struct tcp_info`: the bytes as the kernel returned them, decoded on access.
@@ -116,58 +82,58 @@ structure! {
         "Congestion window in bytes.";
     rcv_space: u32, "rxWindow", 96 u32, Bytes, Gauge, "7.3", Connected,
         "Window that we advertise, scaled. Here it is a window, unlike Linux's field of this name.";
-    snd_wnd: u32, "txWindow", 100 u32, Bytes, Gauge, "7.3", Privileged,
+    snd_wnd: u32, "txWindow", 100 u32, Bytes, Gauge, "7.3", IfTold,
         "Window that the peer advertised, scaled.";
-    snd_nxt: u32, "sndNxt", 104 u32, Sequence, Counter, "7.3", Privileged,
+    snd_nxt: u32, "sndNxt", 104 u32, Sequence, Counter, "7.3", IfTold,
         "Sequence number that is sent next, counted from the first.";
-    rcv_nxt: u32, "rcvNxt", 108 u32, Sequence, Counter, "7.3", Privileged,
+    rcv_nxt: u32, "rcvNxt", 108 u32, Sequence, Counter, "7.3", IfTold,
         "Sequence number that is expected next, counted from the first.";
-    snd_rexmitpack: u32, "txRetransmitPackets", 116 u32, Packets, Counter, "7.3", Privileged,
+    snd_rexmitpack: u32, "txRetransmitPackets", 116 u32, Packets, Counter, "7.3", IfTold,
         "Packets retransmitted in the connection's life; wraps at 2^32.";
-    rcv_ooopack: u32, "rxOutOfOrder", 120 u32, Packets, Counter, "7.3", Privileged,
+    rcv_ooopack: u32, "rxOutOfOrder", 120 u32, Packets, Counter, "7.3", IfTold,
         "Packets received out of order; packets, not bytes; wraps at 2^32.";
-    snd_zerowin: u32, "rxZeroWindows", 124 u32, Count, Counter, "7.3", Privileged,
+    snd_zerowin: u32, "rxZeroWindows", 124 u32, Count, Counter, "7.3", IfTold,
         "How often we advertised an empty window; wraps at 2^32.";
-    rttmin: Duration, "rtoMin", 128 u32, Microseconds, Gauge, "7.3", Privileged,
+    rttmin: Duration, "rtoMin", 128 u32, Microseconds, Gauge, "7.3", IfTold,
         "Smallest retransmission timeout allowed. Not a round-trip time that was seen.";
-    max_sndwnd: u32, "maxTxWindow", 132 u32, Bytes, Gauge, "7.3", Privileged,
+    max_sndwnd: u32, "maxTxWindow", 132 u32, Bytes, Gauge, "7.3", IfTold,
         "Largest window that the peer advertised so far.";
-    rcv_adv: u32, "rcvAdv", 136 u32, Sequence, Counter, "7.3", Privileged,
+    rcv_adv: u32, "rcvAdv", 136 u32, Sequence, Counter, "7.3", IfTold,
         "Sequence number up to which we advertised a window, counted from the first.";
-    rcv_up: u32, "rcvUp", 140 u32, Sequence, Counter, "7.3", Privileged,
+    rcv_up: u32, "rcvUp", 140 u32, Sequence, Counter, "7.3", IfTold,
         "Urgent pointer of the receiver.";
-    snd_una: u32, "sndUna", 144 u32, Sequence, Counter, "7.3", Privileged,
+    snd_una: u32, "sndUna", 144 u32, Sequence, Counter, "7.3", IfTold,
         "Oldest sequence number that is not acknowledged, counted from the first.";
-    snd_up: u32, "sndUp", 148 u32, Sequence, Counter, "7.3", Privileged,
+    snd_up: u32, "sndUp", 148 u32, Sequence, Counter, "7.3", IfTold,
         "Urgent pointer of the sender.";
-    snd_wl1: u32, "sndWl1", 152 u32, Sequence, Counter, "7.3", Privileged,
+    snd_wl1: u32, "sndWl1", 152 u32, Sequence, Counter, "7.3", IfTold,
         "Sequence number of the last window update.";
-    snd_wl2: u32, "sndWl2", 156 u32, Sequence, Counter, "7.3", Privileged,
+    snd_wl2: u32, "sndWl2", 156 u32, Sequence, Counter, "7.3", IfTold,
         "Acknowledgement number of the last window update.";
-    snd_max: u32, "sndMax", 160 u32, Sequence, Counter, "7.3", Privileged,
+    snd_max: u32, "sndMax", 160 u32, Sequence, Counter, "7.3", IfTold,
         "Highest sequence number that was sent, counted from the first.";
-    ts_recent: u32, "tsRecent", 164 u32, None, Gauge, "7.3", Privileged,
+    ts_recent: u32, "tsRecent", 164 u32, None, Gauge, "7.3", IfTold,
         "Last timestamp received, in the peer's unit.";
-    ts_recent_age: Duration, "tsRecentAge", 168 u32, Microseconds, Gauge, "7.3", Privileged,
+    ts_recent_age: Duration, "tsRecentAge", 168 u32, Microseconds, Gauge, "7.3", IfTold,
         "Time since that timestamp arrived; wraps after 71 minutes.";
-    rfbuf_cnt: u32, "rxTuningBytes", 172 u32, Bytes, Gauge, "7.3", Privileged,
+    rfbuf_cnt: u32, "rxTuningBytes", 172 u32, Bytes, Gauge, "7.3", IfTold,
         "Bytes received in the current step of receive-buffer tuning.";
-    rfbuf_ts: Duration, "rxTuningAge", 176 u32, Microseconds, Gauge, "7.3", Privileged,
+    rfbuf_ts: Duration, "rxTuningAge", 176 u32, Microseconds, Gauge, "7.3", IfTold,
         "Time since that step began; wraps after 71 minutes.";
-    so_rcv_sb_cc: u32, "rxQueuedBytes", 180 u32, Bytes, Gauge, "7.3", Privileged,
+    so_rcv_sb_cc: u32, "rxQueuedBytes", 180 u32, Bytes, Gauge, "7.3", IfTold,
         "Bytes received and not yet read by the program.";
-    so_rcv_sb_hiwat: u32, "rxBuffer", 184 u32, Bytes, Gauge, "7.3", Privileged,
+    so_rcv_sb_hiwat: u32, "rxBuffer", 184 u32, Bytes, Gauge, "7.3", IfTold,
         "Limit of the receive buffer.";
-    so_rcv_sb_lowat: u32, "rxLowWater", 188 u32, Bytes, Gauge, "7.3", Privileged,
+    so_rcv_sb_lowat: u32, "rxLowWater", 188 u32, Bytes, Gauge, "7.3", IfTold,
         "Bytes from which on the socket is readable.";
-    so_rcv_sb_wat: u32, "rxWater", 192 u32, Bytes, Gauge, "7.3", Privileged,
+    so_rcv_sb_wat: u32, "rxWater", 192 u32, Bytes, Gauge, "7.3", IfTold,
         "Size that the receive buffer was set to.";
-    so_snd_sb_cc: u32, "txQueuedBytes", 196 u32, Bytes, Gauge, "7.3", Privileged,
+    so_snd_sb_cc: u32, "txQueuedBytes", 196 u32, Bytes, Gauge, "7.3", IfTold,
         "Bytes in the send queue: not sent, and sent but not acknowledged.";
-    so_snd_sb_hiwat: u32, "txBuffer", 200 u32, Bytes, Gauge, "7.3", Privileged,
+    so_snd_sb_hiwat: u32, "txBuffer", 200 u32, Bytes, Gauge, "7.3", IfTold,
         "Limit of the send buffer.";
-    so_snd_sb_lowat: u32, "txLowWater", 204 u32, Bytes, Gauge, "7.3", Privileged,
+    so_snd_sb_lowat: u32, "txLowWater", 204 u32, Bytes, Gauge, "7.3", IfTold,
         "Free bytes from which on the socket is writable.";
-    so_snd_sb_wat: u32, "txWater", 208 u32, Bytes, Gauge, "7.3", Privileged,
+    so_snd_sb_wat: u32, "txWater", 208 u32, Bytes, Gauge, "7.3", IfTold,
         "Size that the send buffer was set to.";
 }
