@@ -73,7 +73,7 @@ fn list(native: &Native) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{} bytes from {}", native.as_bytes().len(), system())?;
     writeln!(out)?;
-    write_row(&mut out, "field", "offset", "unit", "since", "reading")?;
+    write_row(&mut out, "field", "offset", "kernel unit", "since", "reading")?;
 
     let (mut values, mut unset, mut absent) = (0, 0, 0);
     for (field, reading) in native.fields() {
