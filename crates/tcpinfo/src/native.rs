@@ -29,7 +29,7 @@ use crate::{Reading, System, fields::Field, fields::Value};
 
 /// Every field of every system's structure: what it is, and which portable facts it feeds.
 ///
-/// The example `schema` prints it as a table and as JSON.
+/// In the repository, `cargo xtask schema` prints it as a table or as JSON.
 ///
 /// ```
 /// use tcpinfo::System;
