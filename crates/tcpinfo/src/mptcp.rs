@@ -35,7 +35,7 @@ pub struct Mptcp {
 pub struct Subflow {
     /// The address of our end.
     pub local_addr: Option<SocketAddr>,
-    /// The address of the peer.
+    /// The address of the peer; absent while there is none.
     pub remote_addr: Option<SocketAddr>,
     /// What the kernel knows of it, as of any TCP connection; without congestion control's name.
     pub info: TcpInfo,

@@ -170,7 +170,8 @@ fn subflow(info: &[u8], addresses: &[u8]) -> Subflow {
     let (local, remote) = addresses.split_at(addresses.len() / 2);
     Subflow {
         local_addr: socket_address(local),
-        remote_addr: socket_address(remote),
+        // All zeros without a peer.
+        remote_addr: socket_address(remote).filter(|address| address.port() != 0),
         info: TcpInfo::from_native(Native::Linux(native), None),
     }
 }
@@ -353,5 +354,18 @@ mod tests {
         let header = SubflowData::of(&buffer);
         let elements: Vec<_> = header.elements(&buffer[SubflowData::LEN..]).collect();
         assert_eq!(elements, [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]]);
+    }
+
+    #[test]
+    fn a_subflow_without_a_peer_has_no_remote_address() {
+        let mut addresses = [0; SUBFLOW_ADDRS];
+        let family = u16::try_from(libc::AF_INET).unwrap().to_ne_bytes();
+        for end in addresses.chunks_exact_mut(SUBFLOW_ADDRS / 2) {
+            end[..2].copy_from_slice(&family);
+        }
+        addresses[2..4].copy_from_slice(&443u16.to_be_bytes());
+        let listening = subflow(&[10], &addresses);
+        assert_eq!(listening.local_addr, Some("0.0.0.0:443".parse().unwrap()));
+        assert_eq!(listening.remote_addr, None);
     }
 }
