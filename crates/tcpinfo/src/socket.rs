@@ -38,7 +38,8 @@ pub struct Queues {
     pub queued_bytes: Option<u64>,
     /// Bytes written by the program and not yet sent.
     pub unsent_bytes: Option<u64>,
-    /// Bytes sent and not yet acknowledged.
+    /// Bytes sent and not yet acknowledged. On Linux absent if bytes were seen to move while it was
+    /// asked.
     pub in_flight_bytes: Option<u64>,
     /// Connections that wait to be accepted.
     pub accept_queue: Option<u64>,

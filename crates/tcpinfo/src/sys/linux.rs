@@ -94,8 +94,9 @@ pub(crate) fn queues(sock: Sock<'_>) -> Result<Queues, Error> {
         unread_bytes: Some(unread),
         queued_bytes: Some(queued),
         unsent_bytes: Some(unsent),
-        // Three calls, so bytes may move between them.
-        in_flight_bytes: Some(queued.saturating_sub(unsent)),
+        // Bytes may move between the calls. More unsent than queued then says that they did, and
+        // nothing of what is in flight.
+        in_flight_bytes: queued.checked_sub(unsent),
         ..Queues::default()
     })
 }
