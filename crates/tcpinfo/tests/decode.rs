@@ -293,7 +293,8 @@ fn stamps_of_a_connection_that_never_was_are_not_ages() {
     for state in [2, 3, 7, 12] {
         let mut bytes = established(280);
         bytes[0] = state;
-        put(&mut bytes, 68, &[0; 4]);
+        put(&mut bytes, 68, &[0; 4]); // rtt
+        put(&mut bytes, 128, &[0; 8]); // bytes_received
         let info = LinuxTcpInfo::from_bytes(&bytes);
         for reading in [info.last_data_sent(), info.last_data_recv(), info.last_ack_recv()] {
             assert_eq!(reading, Reading::Unset, "state {state}");
@@ -418,4 +419,16 @@ proptest! {
         prop_assert_ne!(portable.pacing_rate(), Some(u64::MAX));
         prop_assert_ne!(portable.rtt(), Some(Duration::ZERO));
     }
+}
+
+/// A handshake with a SYN cookie, or with a lost SYN-ACK, gives no RTT sample without timestamps.
+#[test]
+fn a_connection_that_only_received_is_one_also_when_it_is_over() {
+    let mut bytes = [0; 280];
+    bytes[0] = 7; // CLOSE
+    bytes[16..20].copy_from_slice(&1460u32.to_ne_bytes()); // snd_mss
+    assert_eq!(LinuxTcpInfo::from_bytes(&bytes).snd_mss(), Reading::Unset);
+    bytes[128..136].copy_from_slice(&11u64.to_ne_bytes()); // bytes_received
+    assert_eq!(LinuxTcpInfo::from_bytes(&bytes).snd_mss(), Reading::Value(1460));
+    assert_eq!(LinuxTcpInfo::from_bytes(&bytes[..224]).snd_mss(), Reading::Unset);
 }

@@ -95,11 +95,13 @@ impl LinuxTcpInfo {
     /// No connection now and none before: fresh, refused, or disconnected from its peer.
     ///
     /// Its gauges are defaults or left over from the connection before. A connection that is over
-    /// keeps its last numbers, and an RTT sample shows that it was one.
+    /// keeps its last numbers, and an RTT sample shows that it was one. So does payload that arrived:
+    /// who only receives may have no sample, if the handshake gave none.
     #[inline(always)]
     pub(crate) fn is_idle(&self) -> bool {
         matches!(State::from_linux(self.0.first()), State::Close)
             && self.0.number(&row::rtt.field) == 0
+            && !(self.returned_len() >= LEN_OF_5_4 && self.0.number(&row::bytes_received.field) > 0)
     }
 
     /// FACK was removed in 4.15, between two growths of the structure (192 bytes: 4.10 to 4.17).
@@ -156,6 +158,9 @@ impl LinuxTcpInfo {
         }
     }
 }
+
+/// The length from which on disconnecting a socket clears its count of bytes received, too.
+const LEN_OF_5_4: usize = 232;
 
 /// `TCP_INFINITE_SSTHRESH`: slow start was never left.
 const INFINITE_SSTHRESH: u64 = 0x7fff_ffff;
