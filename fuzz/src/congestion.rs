@@ -75,9 +75,11 @@ fn check_info(name: &str, congestion: &Congestion, bytes: &[u8]) {
             assert!(name.starts_with("bbr") && bytes.len() >= 20);
             let bandwidth = word(1) << 32 | word(0);
             assert_eq!(info.bandwidth, Some(bandwidth).filter(|rate| *rate > 0));
-            assert_eq!(info.min_rtt, (word(2) != 0xffff_ffff).then(|| micros(2)));
-            assert_eq!(info.pacing_gain * 256.0, word(3) as f64);
-            assert_eq!(info.cwnd_gain * 256.0, word(4) as f64);
+            let unmeasured = [0, 0xffff_ffff].contains(&word(2));
+            assert_eq!(info.min_rtt, (!unmeasured).then(|| micros(2)));
+            for (gain, raw) in [(info.pacing_gain, word(3)), (info.cwnd_gain, word(4))] {
+                assert_eq!(gain.map(|gain| gain * 256.0), (raw > 0).then_some(raw as f64));
+            }
             let tail = &bytes[20..bytes.len().min(20 + 64)];
             assert_eq!(info.tail.as_bytes(), tail);
             assert_eq!(

@@ -200,7 +200,7 @@ impl DctcpInfo {
     }
 }
 
-/// Linux `struct tcp_bbr_info`.
+/// Linux `struct tcp_bbr_info`: all zero on a socket without a connection, where BBR has not begun.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct BbrInfo {
@@ -209,10 +209,12 @@ pub struct BbrInfo {
     pub bandwidth: Option<u64>,
     /// Minimum round-trip time; absent without a sample. `bbr_min_rtt`, µs.
     pub min_rtt: Option<Duration>,
-    /// Factor on the bandwidth that gives the pacing rate. `bbr_pacing_gain`, fixed point of 8 bits.
-    pub pacing_gain: f64,
-    /// Factor on the bandwidth-delay product that gives the congestion window. `bbr_cwnd_gain`.
-    pub cwnd_gain: f64,
+    /// Factor on the bandwidth that gives the pacing rate; absent before the first acknowledgement.
+    /// `bbr_pacing_gain`, a fixed-point number of 8 bits.
+    pub pacing_gain: Option<f64>,
+    /// Factor on the bandwidth-delay product that gives the congestion window; absent before the
+    /// first acknowledgement. `bbr_cwnd_gain`, a fixed-point number of 8 bits.
+    pub cwnd_gain: Option<f64>,
     /// What a newer BBR appended.
     pub tail: CcInfo,
 }
@@ -222,11 +224,13 @@ impl BbrInfo {
         let (low, high) = (u32_at(bytes, 0)?, u32_at(bytes, 4)?);
         let min_rtt = u32_at(bytes, 8)?;
         let bandwidth = u64::from(high) << 32 | u64::from(low);
+        let is_measured = !matches!(min_rtt, 0 | u32::MAX);
+        let gain = |raw: u32| (raw != 0).then(|| f64::from(raw) / 256.0);
         Some(Self {
             bandwidth: (bandwidth != 0).then_some(bandwidth),
-            min_rtt: (min_rtt != u32::MAX).then(|| Duration::from_micros(u64::from(min_rtt))),
-            pacing_gain: f64::from(u32_at(bytes, 12)?) / 256.0,
-            cwnd_gain: f64::from(u32_at(bytes, 16)?) / 256.0,
+            min_rtt: is_measured.then(|| Duration::from_micros(u64::from(min_rtt))),
+            pacing_gain: gain(u32_at(bytes, 12)?),
+            cwnd_gain: gain(u32_at(bytes, 16)?),
             tail: CcInfo::from_bytes(bytes.get(20..)?),
         })
     }
@@ -295,8 +299,17 @@ mod tests {
         };
         assert_eq!(bbr.bandwidth, Some((2 << 32) + 7));
         assert_eq!(bbr.min_rtt, Some(Duration::from_micros(1500)));
-        assert_eq!((bbr.pacing_gain, bbr.cwnd_gain), (739.0 / 256.0, 2.0));
+        assert_eq!((bbr.pacing_gain, bbr.cwnd_gain), (Some(739.0 / 256.0), Some(2.0)));
         assert!(bbr.tail.as_bytes().is_empty());
+    }
+
+    #[test]
+    fn a_bbr_that_has_not_begun_tells_nothing() {
+        let Some(CongestionInfo::Bbr(bbr)) = decode("bbr", &words(&[0; 5])) else {
+            panic!("not decoded as bbr");
+        };
+        assert_eq!((bbr.bandwidth, bbr.min_rtt), (None, None));
+        assert_eq!((bbr.pacing_gain, bbr.cwnd_gain), (None, None));
     }
 
     #[test]

@@ -183,8 +183,8 @@ impl Serialize for BbrInfo {
         let mut map = Present(serializer.serialize_map(None)?);
         map.entry("bandwidth", self.bandwidth)?;
         map.time("minRTT", self.min_rtt)?;
-        map.entry("pacingGain", Some(self.pacing_gain))?;
-        map.entry("cwndGain", Some(self.cwnd_gain))?;
+        map.entry("pacingGain", self.pacing_gain)?;
+        map.entry("cwndGain", self.cwnd_gain)?;
         map.entry("tail", (!self.tail.as_bytes().is_empty()).then_some(self.tail))?;
         map.0.end()
     }

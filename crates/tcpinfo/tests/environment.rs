@@ -131,8 +131,8 @@ fn options_and_congestion() -> Result<(), Failed> {
         let part = |name: &str| parts.get(name).copied().ok_or(format!("no {name} in {text}"));
         same("bw", format!("{}bps", bbr.bandwidth.unwrap() * 8).as_str(), part("bw")?)?;
         close("mrtt", bbr.min_rtt.unwrap().as_secs_f64() * 1e3, part("mrtt")?.parse()?)?;
-        close("pacing_gain", bbr.pacing_gain, part("pacing_gain")?.parse()?)?;
-        close("cwnd_gain", bbr.cwnd_gain, part("cwnd_gain")?.parse()?)?;
+        close("pacing_gain", bbr.pacing_gain.unwrap(), part("pacing_gain")?.parse()?)?;
+        close("cwnd_gain", bbr.cwnd_gain.unwrap(), part("cwnd_gain")?.parse()?)?;
     }
     Ok(())
 }

@@ -246,8 +246,8 @@ fn bbr() -> Result<(), Failed> {
             return Err(format!("not the structure of bbr: {congestion:?}").into());
         };
         // From draining the queue of slow start to slow start itself: 1 / 2.89 and 2.89.
-        within("pacing gain", bbr.pacing_gain, 0.3, 3.0)?;
-        within("window gain", bbr.cwnd_gain, 1.0, 3.0)?;
+        within("pacing gain", bbr.pacing_gain.ok_or("no pacing gain")?, 0.3, 3.0)?;
+        within("window gain", bbr.cwnd_gain.ok_or("no window gain")?, 1.0, 3.0)?;
         same("bandwidth is measured", bbr.bandwidth.is_some(), true)?;
         same("bytes past the known structure", bbr.tail.as_bytes(), &[])?;
         no_less_than_the_minimum("minimum round-trip time", bbr.min_rtt, &info)
