@@ -131,6 +131,11 @@ pub(crate) fn is_mptcp(sock: Sock<'_>) -> Result<bool, Error> {
     if getsockopt(sock, SOL_MPTCP, MPTCP_INFO, &mut info).is_ok() {
         return Ok(true);
     }
+    // A raw socket may bear TCP's number, but not its type.
+    if option_number(sock, libc::SOL_SOCKET, libc::SO_TYPE).is_ok_and(|ty| ty != libc::SOCK_STREAM)
+    {
+        return Err(refusal.of_kind(ErrorKind::NotTcp));
+    }
     match option_number(sock, libc::SOL_SOCKET, libc::SO_PROTOCOL) {
         Ok(libc::IPPROTO_TCP) => Ok(false),
         // After a fallback it is TCP that does not know the option, and TCP's word for that.
