@@ -5,10 +5,13 @@
 use std::{env, net::TcpStream, process::ExitCode};
 
 use serde_json::{Value, json};
-use tcpinfo::{Congestion, Error, Queues, SocketMemory, TcpInfo, cookie, is_mptcp};
+use tcpinfo::{
+    Congestion, Error, Mptcp, Queues, SocketMemory, TcpInfo, cookie, is_mptcp,
+    native::apple_socket::AppleSocketInfo, ulp,
+};
 
 fn main() -> ExitCode {
-    let Some(address) = env::args().nth(1) else {
+    let Some(address) = env::args().nth(1).filter(|address| !address.starts_with('-')) else {
         eprintln!("usage: dial HOST:PORT");
         return ExitCode::from(2);
     };
@@ -27,7 +30,10 @@ fn main() -> ExitCode {
         "queues": answer(Queues::read(&stream)),
         "memory": answer(SocketMemory::read(&stream)),
         "cookie": answer(cookie(&stream)),
-        "mptcp": answer(is_mptcp(&stream)),
+        "upperLayerProtocol": answer(ulp(&stream)),
+        "isMPTCP": answer(is_mptcp(&stream)),
+        "mptcp": answer(Mptcp::read(&stream)),
+        "appleSocket": answer(AppleSocketInfo::read(&stream)),
     });
     println!("{everything:#}");
     ExitCode::SUCCESS

@@ -110,7 +110,7 @@ fn write_row(
     since: &str,
     reading: impl fmt::Display,
 ) -> io::Result<()> {
-    writeln!(out, "{name:<24} {place:>8}  {unit:<12} {since:<7} {reading}")
+    writeln!(out, "{name:<25} {place:>8}  {unit:<12} {since:<7} {reading}")
 }
 
 /// The offset, and for a part of a word its bits.

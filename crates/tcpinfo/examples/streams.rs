@@ -12,7 +12,12 @@ use std::{
 use tcpinfo::{AsSock, TcpInfo};
 
 fn main() -> ExitCode {
-    match dial_all(env::args().nth(1).as_deref()) {
+    let address = env::args().nth(1);
+    if address.as_ref().is_some_and(|address| address.starts_with('-')) {
+        eprintln!("usage: streams [HOST:PORT]");
+        return ExitCode::from(2);
+    }
+    match dial_all(address.as_deref()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("streams: {error}");
