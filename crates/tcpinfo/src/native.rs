@@ -120,7 +120,7 @@ impl Native {
 
     /// Every field of the structure with its reading.
     pub fn fields(&self) -> impl Iterator<Item = (&'static Field, Reading<Value>)> + '_ {
-        (0..).map_while(|index| each!(self, info => info.nth(index)))
+        (0..).map_while(move |index| each!(self, info => info.nth(index)))
     }
 
     /// The bytes as the kernel returned them.
