@@ -24,7 +24,8 @@ pub struct Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The descriptor is not open (`EBADF`).
+    /// The descriptor is not open, or open as a path only (`EBADF`). Windows cannot tell this from
+    /// what is not a socket.
     BadDescriptor,
     /// The descriptor is not a socket (`ENOTSOCK`).
     NotSocket,
@@ -56,6 +57,12 @@ impl Error {
         Self { kind, query, descriptor: Some(descriptor), os: Some(os) }
     }
 
+    /// An error that the operating system did not name.
+    #[allow(dead_code, reason = "only Linux has one")]
+    pub(crate) const fn of_socket(kind: ErrorKind, query: &'static str, descriptor: u64) -> Self {
+        Self { kind, query, descriptor: Some(descriptor), os: None }
+    }
+
     /// The same refusal, understood better.
     #[allow(dead_code, reason = "only Linux asks again")]
     pub(crate) fn of_kind(self, kind: ErrorKind) -> Self {
@@ -85,7 +92,7 @@ impl fmt::Display for Error {
             write!(f, " of descriptor {descriptor}")?;
         }
         let reason = match self.kind {
-            ErrorKind::BadDescriptor => "it is not open",
+            ErrorKind::BadDescriptor => "it is not open, or open as a path only",
             ErrorKind::NotSocket => "it is not a socket",
             ErrorKind::NotTcp => "it is not a TCP socket",
             ErrorKind::NotMptcp => "Multipath TCP is not in use on it",

@@ -24,6 +24,7 @@ pub(super) enum Place {
 
 const SS: &str = "fields_of_a_connection_equal_those_of_ss";
 const MPTCP: &str = "multipath_tcp_is_seen_at_both_ends";
+const MPTCP_END: &str = "the_end_of_multipath_tcp_is_no_unread_byte";
 const FALLBACK: &str = "a_fallback_from_multipath_tcp_is_plain_tcp";
 const BBR: &str = "bbr_tells_its_bandwidth_and_gains";
 const DCTCP: &str = "dctcp_tells_the_share_of_marked_bytes";
@@ -31,7 +32,7 @@ const VEGAS: &str = "vegas_tells_its_round_trip_times";
 
 /// User-mode Linux is built without Multipath TCP, and this machine may have no `ss`.
 const IN_USER_MODE: &[&str] = &[BBR, DCTCP, VEGAS];
-const ON_A_MACHINE: &[&str] = &[SS, MPTCP, FALLBACK, BBR, DCTCP, VEGAS];
+const ON_A_MACHINE: &[&str] = &[SS, MPTCP, MPTCP_END, FALLBACK, BBR, DCTCP, VEGAS];
 /// Debian's 5.10 is built without Multipath TCP too.
 const ON_AN_OLD_MACHINE: &[&str] = &[SS, BBR, DCTCP, VEGAS];
 

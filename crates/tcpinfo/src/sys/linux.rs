@@ -6,10 +6,11 @@
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
+    os::fd::AsRawFd,
     sync::atomic::{AtomicU8, Ordering},
 };
 
-use super::unix::{Request, error, getsockopt, ioctl_count, option_number};
+use super::unix::{Request, descriptor_number, error, getsockopt, ioctl_count, option_number};
 use crate::{
     CongestionName, Error, ErrorKind, Queues, Sock, SocketMemory, State, Subflow, TcpInfo,
     congestion::CcInfo,
@@ -87,7 +88,11 @@ pub(crate) fn queues(sock: Sock<'_>) -> Result<Queues, Error> {
     let queue = |query, request| {
         ioctl_count(sock, request).map_err(|os| refusal(sock, query, Missing::Unsupported, os))
     };
-    let unread = queue("SIOCINQ", libc::FIONREAD)?;
+    let mut unread = queue("SIOCINQ", libc::FIONREAD)?;
+    // Multipath TCP shows the end of the peer's data as one byte to read.
+    if unread == 1 && is_at_end(sock) {
+        unread = 0;
+    }
     let unsent = queue("SIOCOUTQNSD", SIOCOUTQNSD)?;
     let queued = queue("SIOCOUTQ", libc::TIOCOUTQ)?;
     Ok(Queues {
@@ -99,6 +104,24 @@ pub(crate) fn queues(sock: Sock<'_>) -> Result<Queues, Error> {
         in_flight_bytes: queued.checked_sub(unsent),
         ..Queues::default()
     })
+}
+
+/// Whether nothing can be read any more of a connection of Multipath TCP; what can be read stays
+/// where it is. A socket that looks ahead from a place of its own would lose it: unknown there.
+fn is_at_end(sock: Sock<'_>) -> bool {
+    let option = |name| option_number(sock, libc::SOL_SOCKET, name);
+    if option(libc::SO_PROTOCOL).ok() != Some(libc::IPPROTO_MPTCP)
+        || option(libc::SO_PEEK_OFF).is_ok_and(|place| place >= 0)
+    {
+        return false;
+    }
+    let mut byte = 0u8;
+    // SAFETY: `sock` keeps the descriptor open for the call; the kernel writes at most the one byte,
+    // which is exclusively borrowed here.
+    let received = unsafe {
+        libc::recv(sock.as_raw_fd(), (&raw mut byte).cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT)
+    };
+    received == 0
 }
 
 pub(crate) fn memory(sock: Sock<'_>) -> Result<SocketMemory, Error> {
@@ -167,8 +190,7 @@ pub(crate) fn mptcp_subflows(sock: Sock<'_>) -> Result<Vec<Subflow>, Error> {
         }
         before = after;
     }
-    let os = io::Error::from_raw_os_error(libc::EAGAIN);
-    Err(error(ErrorKind::Other, "MPTCP_TCPINFO", sock, os))
+    Err(Error::of_socket(ErrorKind::Other, "MPTCP_TCPINFO", descriptor_number(sock)))
 }
 
 fn subflow(info: &[u8], addresses: &[u8]) -> Subflow {

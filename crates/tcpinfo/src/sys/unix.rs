@@ -50,9 +50,12 @@ pub(super) fn ioctl_count(sock: Sock<'_>, request: Request) -> io::Result<u64> {
 
 /// An error about this socket.
 pub(super) fn error(kind: ErrorKind, query: &'static str, sock: Sock<'_>, os: io::Error) -> Error {
-    // The number, for the message.
-    let descriptor = u64::try_from(sock.as_raw_fd()).unwrap_or_default();
-    Error::from_os(kind, query, descriptor, os)
+    Error::from_os(kind, query, descriptor_number(sock), os)
+}
+
+/// The number, for a message.
+pub(super) fn descriptor_number(sock: Sock<'_>) -> u64 {
+    u64::try_from(sock.as_raw_fd()).unwrap_or_default()
 }
 
 /// What a refusal means on macOS and the BSDs, where other sockets and connections that are gone
@@ -63,12 +66,20 @@ pub(super) fn refusal(sock: Sock<'_>, query: &'static str, os: io::Error) -> Err
     let kind = match os.raw_os_error() {
         Some(libc::EBADF) => ErrorKind::BadDescriptor,
         Some(libc::ENOTSOCK) => ErrorKind::NotSocket,
+        _ if !is_socket(sock) => ErrorKind::NotSocket,
         _ if !is_tcp(sock) => ErrorKind::NotTcp,
         Some(libc::ECONNRESET | libc::ENOTCONN | libc::EINVAL) => ErrorKind::WrongState,
         Some(libc::ENOPROTOOPT | libc::EOPNOTSUPP | libc::ENOTTY) => ErrorKind::Unsupported,
         _ => ErrorKind::Other,
     };
     error(kind, query, sock, os)
+}
+
+/// Whether it is a socket at all; not every call says so itself.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn is_socket(sock: Sock<'_>) -> bool {
+    let ty = option_number(sock, libc::SOL_SOCKET, libc::SO_TYPE);
+    !ty.is_err_and(|os| os.raw_os_error() == Some(libc::ENOTSOCK))
 }
 
 /// Whether it is a stream of the internet families. A socket that does not even tell its type is
@@ -78,6 +89,11 @@ fn is_tcp(sock: Sock<'_>) -> bool {
     if option_number(sock, libc::SOL_SOCKET, libc::SO_TYPE).is_ok_and(|ty| ty != libc::SOCK_STREAM)
     {
         return false;
+    }
+    // There are other streams than TCP's where the protocol can be asked for: SCTP has some.
+    #[cfg(any(target_os = "freebsd", target_os = "openbsd"))]
+    if let Ok(protocol) = option_number(sock, libc::SOL_SOCKET, libc::SO_PROTOCOL) {
+        return protocol == libc::IPPROTO_TCP;
     }
     // SAFETY: the structure is plain bytes, for which all zeros are valid.
     let mut address: libc::sockaddr_storage = unsafe { std::mem::zeroed() };

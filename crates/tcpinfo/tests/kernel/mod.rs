@@ -3,7 +3,7 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{TcpListener, TcpStream, UdpSocket},
+    net::{Shutdown, TcpListener, TcpStream, UdpSocket},
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
     process::Command,
     sync::atomic::{
@@ -21,7 +21,7 @@ use tcpinfo::{
 
 use super::{Test, same};
 
-pub(crate) fn trials() -> [Trial; 9] {
+pub(crate) fn trials() -> [Trial; 10] {
     let has_mptcp = mptcp_socket().is_ok();
     let has_ipv6 = TcpListener::bind("[::1]:0").is_ok();
     let has_all = |names: &[&str]| {
@@ -29,7 +29,7 @@ pub(crate) fn trials() -> [Trial; 9] {
             .is_ok_and(|socket| names.iter().all(|name| set_congestion(&socket, name).is_ok()))
     };
     let can_switch = has_all(&["bbr", "reno"]);
-    let tests: [(bool, &str, Test); 9] = [
+    let tests: [(bool, &str, Test); 10] = [
         (has_ipv6, "connections_over_ipv6_are_counted_and_told_from_udp", ipv6),
         (has_mptcp, "multipath_tcp_is_seen_at_both_ends", multipath),
         (has_mptcp, "multipath_tcp_tells_the_whole_and_its_subflows", multipath_numbers),
@@ -38,6 +38,7 @@ pub(crate) fn trials() -> [Trial; 9] {
             "every_path_of_multipath_tcp_is_told_with_its_own_facts",
             multipath_subflows,
         ),
+        (has_mptcp, "the_end_of_multipath_tcp_is_no_unread_byte", multipath_end),
         (has_mptcp, "a_fallback_from_multipath_tcp_is_plain_tcp", multipath_fallback),
         (can_switch, "facts_of_one_algorithm_never_bear_the_name_of_another", congestion_switched),
         (has_all(&["bbr"]), "bbr_tells_its_bandwidth_and_gains", bbr),
@@ -107,6 +108,23 @@ fn multipath_numbers() -> Result<(), Failed> {
         same("facts of the subflow", own(&subflow.info), own(&TcpInfo::read(stream)?))?;
     }
     Ok(())
+}
+
+/// What the kernel counts as one byte more, so that a reader looks.
+fn multipath_end() -> Result<(), Failed> {
+    let listener = mptcp_listener()?;
+    let mut client = connected(mptcp_socket()?, &listener)?;
+    let (mut server, _) = listener.accept()?;
+    let unread = |stream: &TcpStream| Queues::read(stream).map(|queues| queues.unread_bytes);
+    same("before", unread(&server)?, Some(0))?;
+    client.write_all(&[7])?;
+    server.peek(&mut [0])?;
+    same("one byte", unread(&server)?, Some(1))?;
+    client.shutdown(Shutdown::Write)?;
+    let mut rest = Vec::new();
+    server.read_to_end(&mut rest)?;
+    same("what was read", rest.as_slice(), &[7])?;
+    same("the end", unread(&server)?, Some(0))
 }
 
 /// Three paths between four addresses, in a network of the test's own.
