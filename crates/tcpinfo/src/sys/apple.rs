@@ -4,7 +4,7 @@ use std::mem::offset_of;
 
 use super::unix::{getsockopt, ioctl_count, option_number, refusal};
 use crate::{
-    Error, Queues, Sock,
+    Error, Queues, Sock, State,
     native::{
         Native,
         apple::{AppleTcpInfo, offset},
@@ -28,8 +28,10 @@ pub(crate) fn queues(sock: Sock<'_>) -> Result<Queues, Error> {
     let Native::Apple(info) = tcp_info(sock)? else {
         return super::missing::queues(sock);
     };
-    if matches!(info.state().value(), Some(crate::State::Listen)) {
-        return Ok(accept_queue(sock).unwrap_or_default());
+    match info.state().value() {
+        Some(State::Listen) => return Ok(accept_queue(sock).unwrap_or_default()),
+        Some(State::Close) => return Ok(Queues::default()),
+        _ => {}
     }
     let unread = ioctl_count(sock, libc::FIONREAD).map_err(|os| refusal(sock, "FIONREAD", os))?;
     let queued = option_number(sock, libc::SOL_SOCKET, libc::SO_NWRITE)

@@ -42,8 +42,11 @@ pub(crate) fn congestion_name(sock: Sock<'_>) -> Result<crate::CongestionName, E
 
 pub(crate) fn queues(sock: Sock<'_>) -> Result<Queues, Error> {
     let info = TcpInfo::from_native(tcp_info(sock)?, None);
-    if info.state() == Some(State::Listen) {
-        return accept_queue(sock);
+    match info.state() {
+        Some(State::Listen) => return accept_queue(sock),
+        // Never connected: of a connection that is over these systems tell nothing at all.
+        Some(State::Close) => return Ok(Queues::default()),
+        _ => {}
     }
     let unread = ioctl_count(sock, libc::FIONREAD).map_err(|os| refusal(sock, "FIONREAD", os))?;
     let queued = send_queue(sock, &info)?;

@@ -15,7 +15,7 @@ use windows_sys::Win32::Networking::WinSock::{
 };
 
 use crate::{
-    Error, ErrorKind, Queues, Sock,
+    Error, ErrorKind, Queues, Sock, State,
     native::{
         Native,
         windows::{WindowsTcpInfo, offset},
@@ -39,12 +39,18 @@ pub(crate) fn tcp_info(sock: Sock<'_>) -> Result<Native, Error> {
     loop {
         match tcp_info_version(sock, version) {
             Ok(info) => {
-                // Remembered only now that the socket answered: another reason for the refusals
-                // would have held for this version too.
-                if version < newest {
-                    NEWEST.fetch_min(version, Ordering::Relaxed);
+                if version == newest {
+                    return Ok(Native::Windows(info));
                 }
-                return Ok(Native::Windows(info));
+                // Remembered only if the newer version is refused once more, now that the socket
+                // answers: what was refused before may have been its state.
+                return match tcp_info_version(sock, newest) {
+                    Ok(newer) => Ok(Native::Windows(newer)),
+                    Err(_) => {
+                        NEWEST.fetch_min(version, Ordering::Relaxed);
+                        Ok(Native::Windows(info))
+                    }
+                };
             }
             Err(os) if is_refused_version(&os) && version > 0 => version -= 1,
             Err(os) => return Err(refusal(sock, "SIO_TCP_INFO", os)),
@@ -87,7 +93,10 @@ fn is_refused_version(os: &io::Error) -> bool {
 
 pub(crate) fn queues(sock: Sock<'_>) -> Result<Queues, Error> {
     let in_flight = match tcp_info(sock) {
-        Ok(Native::Windows(info)) => info.bytes_in_flight().value().map(u64::from),
+        Ok(Native::Windows(info)) => match info.state().value() {
+            Some(State::Listen | State::Close) => return Ok(Queues::default()),
+            _ => info.bytes_in_flight().value().map(u64::from),
+        },
         // The number of unread bytes is older than the structure.
         Err(error) if error.kind() == ErrorKind::Unsupported => None,
         Err(error) => return Err(error),
