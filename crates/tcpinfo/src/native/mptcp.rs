@@ -14,6 +14,9 @@ impl MptcpInfo {
     fn judge(&self, row: &Row<Rule>, raw: u64) -> Reading<u64> {
         match row.rule {
             Rule::Always => Reading::Value(raw),
+            // Before there is a connection the kernel shows its times as zero.
+            Rule::Connected if self.0.number(&row::token.field) == 0 => Reading::Unset,
+            Rule::Connected => Reading::Value(raw),
             Rule::NotZero => {
                 if raw == 0 {
                     Reading::Unset
@@ -40,6 +43,8 @@ impl MptcpInfo {
 enum Rule {
     /// Whenever the kernel answers at all.
     Always,
+    /// Of a connection.
+    Connected,
     /// Zero stands for "none", and for a kernel that does not know it.
     NotZero,
 }
@@ -100,10 +105,10 @@ structure! {
         "Limit of endpoints of the kind laminar.";
     endp_fullmesh_max: u8, "endpFullmeshMax", 82 u8, Count, Gauge, "6.19" >= 96, NotZero,
         "Limit of endpoints of the kind fullmesh.";
-    last_data_sent: Duration, "lastTxAt", 84 u32, Milliseconds, Gauge, "6.10" >= 96, Always,
+    last_data_sent: Duration, "lastTxAt", 84 u32, Milliseconds, Gauge, "6.10" >= 96, Connected,
         "Time since data was last sent.";
-    last_data_recv: Duration, "lastRxAt", 88 u32, Milliseconds, Gauge, "6.10", Always,
+    last_data_recv: Duration, "lastRxAt", 88 u32, Milliseconds, Gauge, "6.10", Connected,
         "Time since data last arrived.";
-    last_ack_recv: Duration, "lastRxAckAt", 92 u32, Milliseconds, Gauge, "6.10", Always,
+    last_ack_recv: Duration, "lastRxAckAt", 92 u32, Milliseconds, Gauge, "6.10", Connected,
         "Time since an acknowledgement last arrived.";
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tcpinfo::{
-    Reading::{Absent, Value},
+    Reading::{Absent, Unset, Value},
     System,
     fields::Unit::{Bytes, Count, Milliseconds, None as Code, Sequence},
     native::{
@@ -126,6 +126,20 @@ fn the_filler_at_the_end_of_an_older_structure_is_no_field() {
     let of_6_8 = MptcpInfo::from_bytes(&[0; 88]);
     assert_eq!((of_6_8.subflows_total(), of_6_8.last_data_sent()), (Value(0), Absent));
     assert_eq!((of_6_8.endp_laminar_max(), of_6_8.endp_fullmesh_max()), (Absent, Absent));
+}
+
+/// Before the handshake the kernel has set none of the times, and tells how long it runs.
+#[test]
+fn without_a_connection_no_time_was_measured() {
+    for order in ORDERS {
+        let mut bytes = connection(order);
+        bytes[12..16].fill(0);
+        let info = MptcpInfo::from_bytes_in(&bytes, order);
+        assert_eq!(info.token(), Value(0));
+        assert_eq!((info.last_data_sent(), info.last_data_recv()), (Unset, Unset));
+        assert_eq!(info.last_ack_recv(), Unset);
+        assert!(matches!(info.bytes_sent(), Value(_)));
+    }
 }
 
 #[test]
