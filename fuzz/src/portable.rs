@@ -187,6 +187,7 @@ fn check_warnings(info: &TcpInfo, least: &Thresholds, warnings: &[Warning]) {
     let expected: Vec<Warning> = [
         bytes.map(Warning::RetransmittedBytes),
         enough(segs, least.retransmitted_segs).map(Warning::RetransmittedSegs),
+        enough(info.syn_retransmits(), least.retransmitted_segs).map(Warning::SynRetransmits),
         enough(info.timeouts(), least.timeouts).map(Warning::Timeouts),
         few(info.backoff(), least.backoff).map(Warning::Backoff),
         few(info.unanswered_probes(), least.unanswered_probes).map(Warning::UnansweredProbes),
@@ -199,6 +200,7 @@ fn check_warnings(info: &TcpInfo, least: &Thresholds, warnings: &[Warning]) {
         long(info.peer_window_limited()).map(Warning::PeerWindowLimited),
         long(info.send_buffer_limited()).map(Warning::SendBufferLimited),
         enough(marked, least.congestion_marked_segs).map(Warning::CongestionMarkedSegs),
+        enough(info.rx_ece_acks(), least.congestion_marked_segs).map(Warning::CongestionMarkedAcks),
         queue.filter(|(len, limit)| len > limit).map(|(len, _)| Warning::AcceptQueueOverflow(len)),
     ]
     .into_iter()

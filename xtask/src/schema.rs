@@ -199,7 +199,7 @@ fn facts() -> String {
     }
     text.push_str("\n## Meaning\n\n");
     for fact in Fact::all() {
-        let key = fact.key.unwrap_or("txOptions, rxOptions");
+        let key = fact.key.unwrap_or("txOptions`, `rxOptions");
         let doc = fact.doc.split_whitespace().collect::<Vec<_>>().join(" ");
         let _ = writeln!(text, "- `{}` (`{key}` in JSON): {}", fact.name, plain(&doc));
     }

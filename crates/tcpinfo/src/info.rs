@@ -37,6 +37,9 @@ impl TcpInfo {
     /// Asks the kernel about one socket: one system call, and one more for the congestion control
     /// where it has a name (Linux, FreeBSD). No heap allocation.
     ///
+    /// On Linux a Multipath TCP socket answers for its first subflow; [`Mptcp`](crate::Mptcp) tells
+    /// of all.
+    ///
     /// If only the name of the congestion control algorithm cannot be had, it is left absent;
     /// [`Congestion::read`](crate::Congestion::read) says why.
     ///
@@ -612,7 +615,8 @@ portable! {
         Linux: unacked, sacked, lost, retrans => linux_in_flight;
     }
 
-    /// Bytes sent and not yet acknowledged. On Linux see [`Queues`](crate::Queues).
+    /// Bytes sent and not yet acknowledged; on the BSDs a SYN or FIN counts as one. On Linux see
+    /// [`Queues`](crate::Queues).
     in_flight_bytes: u64 as "inFlightBytes" {
         Windows: bytes_in_flight;
         FreeBsd: snd_max, snd_una => sequence_span;

@@ -16,6 +16,8 @@ pub enum Warning {
     RetransmittedBytes(u64),
     /// Segments were retransmitted: this many.
     RetransmittedSegs(u64),
+    /// SYNs were retransmitted: this many. On systems that count them apart.
+    SynRetransmits(u64),
     /// Retransmission timeouts happened: this many.
     Timeouts(u64),
     /// The retransmission timeout is doubled this many times at the moment: nobody answers.
@@ -34,6 +36,8 @@ pub enum Warning {
     SendBufferLimited(Duration),
     /// This many segments bore a congestion mark, in either direction.
     CongestionMarkedSegs(u64),
+    /// This many acknowledgements reported a congestion mark. On systems that count these.
+    CongestionMarkedAcks(u64),
     /// The listener's accept queue is longer than its limit: connections are being lost.
     AcceptQueueOverflow(u64),
 }
@@ -59,6 +63,7 @@ impl fmt::Display for Warning {
         match self {
             Self::RetransmittedBytes(bytes) => write!(f, "retransmittedBytes={bytes}"),
             Self::RetransmittedSegs(segs) => write!(f, "retransmittedSegs={segs}"),
+            Self::SynRetransmits(count) => write!(f, "synRetransmits={count}"),
             Self::Timeouts(count) => write!(f, "timeouts={count}"),
             Self::Backoff(count) => write!(f, "backoff={count}"),
             Self::UnansweredProbes(count) => write!(f, "unansweredProbes={count}"),
@@ -68,6 +73,7 @@ impl fmt::Display for Warning {
             Self::PeerWindowLimited(time) => write!(f, "peerWindowLimited={}", time.as_nanos()),
             Self::SendBufferLimited(time) => write!(f, "sendBufferLimited={}", time.as_nanos()),
             Self::CongestionMarkedSegs(segs) => write!(f, "congestionMarkedSegs={segs}"),
+            Self::CongestionMarkedAcks(acks) => write!(f, "congestionMarkedAcks={acks}"),
             Self::AcceptQueueOverflow(length) => write!(f, "acceptQueueOverflow={length}"),
         }
     }
@@ -85,7 +91,7 @@ impl fmt::Display for Warning {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Thresholds {
-    /// Retransmitted segments, and with them the retransmitted bytes. Default 1.
+    /// Retransmitted segments or SYNs, and with them the retransmitted bytes. Default 1.
     pub retransmitted_segs: u64,
     /// Retransmission timeouts. Default 1.
     pub timeouts: u64,
@@ -102,7 +108,7 @@ pub struct Thresholds {
     /// Time limited by the peer's window or by our send buffer. Default 10 ms: less is ordinary
     /// back-pressure, and not far above the kernel's tick.
     pub limited_time: Duration,
-    /// Segments with a congestion mark. Default 1.
+    /// Segments with a congestion mark, or acknowledgements that report one. Default 1.
     pub congestion_marked_segs: u64,
 }
 
@@ -133,6 +139,9 @@ pub(crate) fn find(info: &TcpInfo, thresholds: &Thresholds) -> Vec<Warning> {
     [
         retransmitted_bytes.map(Warning::RetransmittedBytes),
         retransmitted.map(Warning::RetransmittedSegs),
+        info.syn_retransmits()
+            .filter(|count| *count >= thresholds.retransmitted_segs)
+            .map(Warning::SynRetransmits),
         info.timeouts().filter(|count| *count >= thresholds.timeouts).map(Warning::Timeouts),
         info.backoff().filter(|count| *count >= thresholds.backoff).map(Warning::Backoff),
         info.unanswered_probes()
@@ -152,6 +161,9 @@ pub(crate) fn find(info: &TcpInfo, thresholds: &Thresholds) -> Vec<Warning> {
         marked
             .filter(|segs| *segs >= thresholds.congestion_marked_segs)
             .map(Warning::CongestionMarkedSegs),
+        info.rx_ece_acks()
+            .filter(|acks| *acks >= thresholds.congestion_marked_segs)
+            .map(Warning::CongestionMarkedAcks),
         overflow(info).map(Warning::AcceptQueueOverflow),
     ]
     .into_iter()

@@ -224,6 +224,7 @@ fn the_same_fact_has_the_same_name_on_every_system() {
                 (System::OpenBsd, 116, 4),
             ],
         ),
+        ("synRetransmits=7", 7, &[(System::Windows, 84, 1)]),
         ("timeouts=7", 7, &[(System::Linux, 240, 2), (System::Windows, 80, 4)]),
         (
             "outOfOrderPackets=7",
@@ -251,6 +252,7 @@ fn the_same_fact_has_the_same_name_on_every_system() {
                 (System::FreeBsd, 136, 4),
             ],
         ),
+        ("congestionMarkedAcks=7", 7, &[(System::Windows, 144, 4)]),
     ];
     for (text, number, places) in kinds {
         for (system, offset, width) in *places {
@@ -297,7 +299,6 @@ fn what_is_no_trouble_or_another_fact_is_not_warned_of() {
     let others: &[(System, usize, usize, usize)] = &[
         (System::Windows, 152, 64, 4),  // BytesReordered: the sender's
         (System::Windows, 152, 72, 4),  // FastRetrans: events
-        (System::Windows, 152, 84, 1),  // SynRetrans: SYNs
         (System::Windows, 152, 108, 4), // limited by the congestion window
         (System::Windows, 152, 124, 4), // limited by the sender
         (System::FreeBsd, 256, 128, 4), // windows that we closed
