@@ -1,17 +1,17 @@
 //! The state of one connection that others may read: one block, no lock on the way of a byte.
 
 use std::{
-    cell::Cell,
     io,
     net::SocketAddr,
     num::NonZeroU64,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{
-            AtomicU32, AtomicU64,
+            AtomicBool, AtomicU32, AtomicU64,
             Ordering::{AcqRel, Acquire, Relaxed},
         },
     },
+    time::Duration,
 };
 
 use tcpinfo::Packed;
@@ -20,6 +20,8 @@ use crate::{
     ConnId, Failure,
     clock::{self, Anchor},
     options::Labels,
+    slot::Slot,
+    thread_token::thread_token,
 };
 
 /// Everything known of a connection while it lives, and of which its report is made.
@@ -41,6 +43,12 @@ pub(crate) struct Block {
     /// When the connection was closed or given back, by the monotonic clock; zero while it lives.
     pub(crate) ended_at: AtomicU64,
     pub(crate) reconnects: AtomicU32,
+    /// The group that a tracker counts it in.
+    pub(crate) group: u32,
+    /// Where the kernel can be asked from outside.
+    pub(crate) slot: Slot,
+    /// A write is waiting for room.
+    is_writing: AtomicBool,
     /// Facts are wanted, and the stream lends no socket.
     facts_unavailable: bool,
     /// Made for the first error only, so that most connections never meet the lock.
@@ -93,6 +101,9 @@ impl Block {
             shutdown_info: OnceLock::new(),
             ended_at: AtomicU64::new(0),
             reconnects: AtomicU32::new(0),
+            group: 0,
+            slot: Slot::empty(),
+            is_writing: AtomicBool::new(false),
             facts_unavailable,
             failures: OnceLock::new(),
             spills: OnceLock::new(),
@@ -167,9 +178,28 @@ impl Block {
         }
     }
 
+    /// Notes whether a write waits for room.
+    #[inline]
+    #[cfg(feature = "tokio")]
+    pub(crate) fn set_writing(&self, is_writing: bool) {
+        // Looked at first, because storing takes the line from whoever reads it.
+        if self.is_writing.load(Relaxed) != is_writing {
+            self.is_writing.store(is_writing, Relaxed);
+        }
+    }
+
+    pub(crate) fn is_writing(&self) -> bool {
+        self.is_writing.load(Relaxed)
+    }
+
     /// Marks the connection as over for those who still hold a handle.
     pub(crate) fn end(&self, now: u64) {
         self.ended_at.store(now, Relaxed);
+    }
+
+    /// How long the connection lived; zero while it lives.
+    pub(crate) fn lived(&self) -> Duration {
+        self.anchor.until(self.ended_at.load(Relaxed))
     }
 
     pub(crate) fn rx_counts(&self) -> Counts {
@@ -347,29 +377,4 @@ impl Direction {
         }
         counts
     }
-}
-
-/// A number that is this thread's alone and is never given to another; 0 while the thread ends.
-#[inline]
-fn thread_token() -> u64 {
-    thread_local! {
-        static TOKEN: Cell<u64> = const { Cell::new(0) };
-    }
-
-    #[cold]
-    fn next_token() -> u64 {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        NEXT.fetch_add(1, Relaxed)
-    }
-
-    TOKEN
-        .try_with(|token| match token.get() {
-            0 => {
-                let fresh = next_token();
-                token.set(fresh);
-                fresh
-            }
-            known => known,
-        })
-        .unwrap_or(0)
 }

@@ -65,6 +65,11 @@ impl Anchor {
         Timestamp(self.wall)
     }
 
+    /// Time from the anchor to a reading of the monotonic clock; zero if that is earlier.
+    pub(crate) const fn until(&self, monotonic: u64) -> Duration {
+        Duration::from_nanos(monotonic.saturating_sub(self.monotonic))
+    }
+
     /// The wall-clock moment of a reading of the monotonic clock.
     pub(crate) const fn at(&self, monotonic: u64) -> Timestamp {
         Timestamp(self.wall.saturating_add(monotonic.saturating_sub(self.monotonic)))

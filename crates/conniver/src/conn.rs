@@ -1,9 +1,21 @@
-use std::{fmt, io, sync::Arc};
+use std::{
+    fmt, io,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::Arc,
+};
 
-use tcpinfo::Packed;
+use tcpinfo::{AsSock, Packed};
 
 use crate::{
-    Failure, Handle, Options, Report, Snapshot, block::Block, clock, close::Close, observer::tell,
+    CloseReason, Failure, Handle, Report, Snapshot, Tracker,
+    block::Block,
+    clock,
+    close::Close,
+    observer::tell,
+    options::Shared,
+    reason::{Evidence, Kernel},
+    report::Remains,
+    tracker::Place,
 };
 
 mod std_io;
@@ -17,8 +29,34 @@ mod tokio_tcp;
 #[cfg(feature = "tokio")]
 pub use tokio_split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 
-/// Asks a stream's socket for its kernel facts.
-pub(crate) type Probe<S> = fn(&S) -> Result<Packed, tcpinfo::Error>;
+/// How a stream's socket is asked.
+pub(crate) struct Probe<S> {
+    /// For its kernel facts.
+    facts: fn(&S) -> Result<Packed, tcpinfo::Error>,
+    /// For what says why the connection ends, right before it is closed.
+    ending: fn(&S, &Block, Option<&Packed>) -> Kernel,
+}
+
+impl<S: AsSock> Probe<S> {
+    pub(crate) fn of_socket() -> Self {
+        Self { facts: Packed::read, ending: Kernel::ask }
+    }
+}
+
+impl<S> Probe<S> {
+    pub(crate) fn facts(self, stream: &S) -> Result<Packed, tcpinfo::Error> {
+        (self.facts)(stream)
+    }
+}
+
+// Derived, they would ask for streams that can be copied.
+impl<S> Clone for Probe<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Probe<S> {}
 
 /// A stream that records what happens on it and is reported once when it ends.
 ///
@@ -61,10 +99,11 @@ pub struct Conn<S> {
 
 #[expect(clippy::expect_used, reason = "the stream is there until the wrapper is consumed")]
 impl<S> Conn<S> {
-    pub(crate) fn new(stream: S, block: Block, probe: Option<Probe<S>>, options: Options) -> Self {
-        let watch = Watch { handle: Handle::new(Arc::new(block)), probe, options };
-        tell(&watch.options, |observer| observer.opened(&watch.handle));
-        Self { stream: Some(stream), watch }
+    pub(crate) fn new(stream: S, block: Block, probe: Option<Probe<S>>, options: Shared) -> Self {
+        let watch = Watch::begin(block, probe, options);
+        let conn = Self { stream: Some(stream), watch };
+        tell(&conn.watch.options, |observer| observer.opened(&conn.watch.handle));
+        conn
     }
 
     /// A handle to look at this connection from elsewhere.
@@ -89,10 +128,15 @@ impl<S> Conn<S> {
 
     /// Gives the stream back, still open, with the report that the observers then do not get.
     pub fn into_inner(mut self) -> (S, Report) {
+        self.block().slot.clear();
         let mut report = Report::begin(self.block());
-        report.last.ask(self.watch.probe, self.get_ref());
-        report.finish();
-        (self.take_stream(), report)
+        if let Some(probe) = self.watch.probe {
+            report.last.set_info(probe.facts(self.get_ref()));
+        }
+        let stream = self.take_stream();
+        report.finish(CloseReason::GivenBack);
+        self.watch.leave_tracker(report.reason);
+        (stream, report)
     }
 
     /// Closes the connection and gives what the operating system said to it, which a drop cannot.
@@ -195,33 +239,111 @@ impl<S: std::os::windows::io::AsRawSocket> std::os::windows::io::AsRawSocket for
 struct Watch<S> {
     handle: Handle,
     probe: Option<Probe<S>>,
-    options: Options,
+    options: Shared,
+    /// Where the tracker lists it, if it does.
+    place: Option<Place>,
 }
 
 impl<S> Watch<S> {
+    fn begin(mut block: Block, probe: Option<Probe<S>>, options: Shared) -> Self {
+        block.group = options.group();
+        let block = Arc::new(block);
+        let place = options.tracked_by().and_then(|tracker| tracker.begin(&block));
+        Self { handle: Handle::new(block), probe, options, place }
+    }
+
+    /// Tells the tracker that the connection is over.
+    fn leave_tracker(&self, reason: CloseReason) {
+        if let Some(tracker) = self.options.tracked_by() {
+            tracker.end(self.place, self.block(), reason, None);
+        }
+    }
+
     #[inline]
     fn block(&self) -> &Arc<Block> {
         self.handle.block()
     }
 
-    /// The end of a connection, in this order: facts, `closing`, the close itself, `closed`.
+    /// The end of a connection.
     fn end<T>(
         &self,
         stream: T,
-        lend: impl FnOnce(&T) -> &S,
+        lend: impl Fn(&T) -> &S,
         close: impl FnOnce(T) -> io::Result<()>,
     ) -> io::Result<()> {
-        if self.options.observers().is_empty() {
-            let closed = close(stream);
-            self.block().end(clock::precise());
-            return closed;
+        // First of all: from here on the socket may close at any moment.
+        self.block().slot.clear();
+        if !self.options.observers().is_empty() {
+            return self.end_observed(stream, lend, close);
         }
-        let mut ending = Ending { options: &self.options, report: Report::begin(self.block()) };
-        ending.report.last.ask(self.probe, lend(&stream));
-        tell(&self.options, |observer| observer.closing(&ending.report.last));
-        let closed = close(stream);
-        ending.report.close_err = closed.as_ref().err().map(Failure::from);
-        closed
+        match self.options.tracked_by() {
+            Some(tracker) => self.end_tracked(tracker, stream, lend, close),
+            None => {
+                let closed = close(stream);
+                self.block().end(clock::precise());
+                closed
+            }
+        }
+    }
+
+    /// In this order: facts, `closing`, the close itself, `closed`. Whatever panics on the way, the
+    /// report goes out.
+    fn end_observed<T>(
+        &self,
+        stream: T,
+        lend: impl Fn(&T) -> &S,
+        close: impl FnOnce(T) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let block = self.block();
+        let mut report = Report::begin(block);
+        let mut evidence = Evidence::of(block);
+        let closed = catch_unwind(AssertUnwindSafe(|| {
+            let last = &mut report.last;
+            if let Some(probe) = self.probe {
+                last.set_info(probe.facts(lend(&stream)));
+                evidence.kernel = (probe.ending)(lend(&stream), block, last.packed_info());
+            }
+            tell(&self.options, |observer| observer.closing(last));
+            close(stream)
+        }));
+        if let Ok(Err(error)) = &closed {
+            report.close_err = Some(Failure::from(error));
+        }
+        report.finish(evidence.reason(report.rx_err.as_ref(), report.tx_err.as_ref()));
+        self.leave_tracker(report.reason);
+        tell(&self.options, |observer| observer.closed(&report));
+        if let Some(tracker) = self.options.tracked_by() {
+            tracker.remember(Remains::from(report));
+        }
+        closed.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// The same where nobody is told: no report is made before somebody asks the tracker for it.
+    fn end_tracked<T>(
+        &self,
+        tracker: &Tracker,
+        stream: T,
+        lend: impl Fn(&T) -> &S,
+        close: impl FnOnce(T) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let block = self.block();
+        let mut remains = Remains::of(block);
+        let mut evidence = Evidence::of(block);
+        let closed = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(probe) = self.probe {
+                remains.set_info(probe.facts(lend(&stream)));
+                evidence.kernel = (probe.ending)(lend(&stream), block, remains.packed_info());
+            }
+            close(stream)
+        }));
+        if let Ok(Err(error)) = &closed {
+            remains.set_close_err(error);
+        }
+        block.end(clock::precise());
+        let failures = block.failures();
+        remains.reason = evidence.reason(failures.rx.as_ref(), failures.tx.as_ref());
+        tracker.end(self.place, block, remains.reason, Some(remains));
+        closed.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     /// Asks the kernel once, before our side is shut down and the state that the connection was in
@@ -229,7 +351,7 @@ impl<S> Watch<S> {
     fn sample_before_shutdown(&self, stream: &S) {
         let shutdown_info = &self.block().shutdown_info;
         let Some(probe) = self.probe.filter(|_| shutdown_info.get().is_none()) else { return };
-        if let Ok(info) = probe(stream) {
+        if let Ok(info) = probe.facts(stream) {
             let _ = shutdown_info.set(info);
         }
     }
@@ -238,27 +360,14 @@ impl<S> Watch<S> {
 // Derived, it would ask for streams that can be cloned.
 impl<S> Clone for Watch<S> {
     fn clone(&self) -> Self {
-        let Self { handle, probe, options } = self;
-        Self { handle: handle.clone(), probe: *probe, options: options.clone() }
+        let Self { handle, probe, options, place } = self;
+        Self { handle: handle.clone(), probe: *probe, options: Arc::clone(options), place: *place }
     }
 }
 
 impl<S> fmt::Debug for Watch<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Watch").field(&self.handle.id()).finish()
-    }
-}
-
-/// Tells the observers of the end when it is dropped: also if asking or closing the stream panics.
-struct Ending<'a> {
-    options: &'a Options,
-    report: Report,
-}
-
-impl Drop for Ending<'_> {
-    fn drop(&mut self) {
-        self.report.finish();
-        tell(self.options, |observer| observer.closed(&self.report));
     }
 }
 

@@ -1,4 +1,6 @@
 use std::{
+    any::Any,
+    cell::Cell,
     fmt,
     net::SocketAddr,
     num::NonZeroU64,
@@ -7,6 +9,8 @@ use std::{
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
+
+use tcpinfo::TcpInfo;
 
 use crate::{Snapshot, Timestamp, block::Block, clock};
 
@@ -43,6 +47,21 @@ impl Handle {
         self.block.id
     }
 
+    /// Client or server side, if the caller said so.
+    pub fn role(&self) -> Option<Role> {
+        self.block.labels.role
+    }
+
+    /// The label given by [`Options::category`](crate::Options::category).
+    pub fn category(&self) -> Option<&str> {
+        self.block.labels.category.as_deref()
+    }
+
+    /// The value given by [`Options::context`](crate::Options::context), if it is of this type.
+    pub fn context<T: Any>(&self) -> Option<&T> {
+        self.block.labels.context.as_ref()?.downcast_ref()
+    }
+
     /// Address of our end.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.block.local_addr
@@ -65,6 +84,16 @@ impl Handle {
         (ended_at != 0).then(|| self.block.anchor.at(ended_at))
     }
 
+    /// Bytes that the program has received.
+    pub fn rx_bytes(&self) -> u64 {
+        self.block.rx_counts().bytes
+    }
+
+    /// Bytes that the program has sent.
+    pub fn tx_bytes(&self) -> u64 {
+        self.block.tx_counts().bytes
+    }
+
     /// The connection as it is now, or was at its end: counts, times and errors, without asking the
     /// kernel.
     pub fn snapshot(&self) -> Snapshot {
@@ -73,6 +102,15 @@ impl Handle {
             ended_at => ended_at,
         };
         Snapshot::take(&self.block, now)
+    }
+
+    /// Asks the kernel about the connection while its owner uses it: two system calls. Absent when
+    /// the connection is over, and for streams that cannot be asked from outside: opaque ones, and
+    /// those wrapped by [`Options::wrap_lending`](crate::Options::wrap_lending).
+    ///
+    /// An owner that closes the connection at this moment waits for the answer.
+    pub fn tcp_info(&self) -> Option<Result<TcpInfo, tcpinfo::Error>> {
+        self.block.slot.read()
     }
 
     /// Sets how many attempts failed before this connection was made; the report says so.
@@ -91,14 +129,33 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// Identity of a wrapped connection: unique in this process, in the order of wrapping.
+/// Identity of a wrapped connection: unique in this process.
+///
+/// Those that one thread wraps are in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(NonZeroU64);
 
 impl ConnId {
+    /// Each thread takes numbers by the hundred, so that threads do not wait for each other.
     pub(crate) fn next() -> Self {
+        const AT_ONCE: u64 = 128;
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self(NonZeroU64::new(NEXT.fetch_add(1, Relaxed)).unwrap_or(NonZeroU64::MAX))
+        thread_local! {
+            static OURS: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+        }
+
+        let taken = OURS.try_with(|ours| {
+            let (mut next, mut end) = ours.get();
+            if next == end {
+                next = NEXT.fetch_add(AT_ONCE, Relaxed);
+                end = next.wrapping_add(AT_ONCE);
+            }
+            ours.set((next.wrapping_add(1), end));
+            next
+        });
+        // While a thread ends it has nothing of its own any more.
+        let number = taken.unwrap_or_else(|_| NEXT.fetch_add(1, Relaxed));
+        Self(NonZeroU64::new(number).unwrap_or(NonZeroU64::MAX))
     }
 
     /// The number.
@@ -114,7 +171,7 @@ impl fmt::Display for ConnId {
 }
 
 /// Which side of a connection this program is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(clippy::exhaustive_enums, reason = "a connection has two sides")]
 pub enum Role {
     /// We connected.

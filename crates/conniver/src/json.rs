@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::{ConnId, Failure, Report, Role, Snapshot, Timestamp, Warning};
+use crate::{CloseReason, ConnId, Failure, Report, Role, Snapshot, Timestamp, Warning};
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -19,6 +19,12 @@ impl Serialize for ConnId {
 impl Serialize for Role {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl Serialize for CloseReason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 
@@ -43,6 +49,7 @@ impl Serialize for Report {
         let mut map = Present(serializer.serialize_map(None)?);
         map.snapshot(&self.last)?;
         map.entry("closedAt", Some(self.closed_at))?;
+        map.entry("closeReason", Some(self.reason))?;
         map.failure("closeErr", "closeErrKind", "closeErrCode", self.close_err.as_ref())?;
         map.entry("closedInfo", self.closed_info())?;
         map.0.end()

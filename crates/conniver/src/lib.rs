@@ -28,6 +28,11 @@
 //! - A read or write is not slowed by an allocation, a lock or a log.
 //! - An observer that panics harms nobody; one that takes time belongs behind [`report_channel`].
 //!
+//! # Every connection of a program
+//!
+//! A [`Tracker`] knows every connection that its [`Options`] wrap: a list at any moment, with fresh
+//! kernel facts on request, totals that never go backwards, and the connections that ended last.
+//!
 //! # Times
 //!
 //! The wall clock is read once, at the opening, and continued by the monotonic clock. Opening,
@@ -67,7 +72,13 @@ mod handle;
 mod json;
 mod observer;
 mod options;
+mod reason;
 mod report;
+mod slot;
+mod stable;
+mod sync;
+mod thread_token;
+mod tracker;
 
 pub use clock::Timestamp;
 pub use close::Close;
@@ -78,4 +89,7 @@ pub use failure::Failure;
 pub use handle::{ConnId, Handle, Role};
 pub use observer::{Observer, ReportSender, report_channel};
 pub use options::Options;
+pub use reason::CloseReason;
 pub use report::{Report, Snapshot, Warning};
+pub use stable::StableSock;
+pub use tracker::{Connection, Group, Order, Query, Rate, Rates, Totals, Tracker, TrackerBuilder};

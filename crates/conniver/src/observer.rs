@@ -8,13 +8,13 @@ use std::{
     },
 };
 
-use crate::{Handle, Options, Report, Snapshot};
+use crate::{Handle, Report, Snapshot, options::Shared};
 
 /// Is told when connections open and end.
 ///
 /// The calls are made on the thread that opens or drops the connection, so they must not block; for
 /// work that takes time see [`report_channel`]. A panic is contained and counted
-/// ([`Options::observer_panics`]). An observer never sees the stream itself.
+/// ([`Options::observer_panics`](crate::Options::observer_panics)). An observer never sees the stream itself.
 ///
 /// A closure is an observer of [`closed`](Self::closed).
 ///
@@ -106,7 +106,7 @@ impl fmt::Debug for ReportSender {
 }
 
 /// Tells every observer, and keeps each one's panic from the others and from the caller.
-pub(crate) fn tell(options: &Options, event: impl Fn(&dyn Observer)) {
+pub(crate) fn tell(options: &Shared, event: impl Fn(&dyn Observer)) {
     for observer in options.observers() {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| event(&**observer))) {
             options.count_observer_panic();

@@ -4,14 +4,17 @@ use std::{
     net::SocketAddr,
     panic::{RefUnwindSafe, UnwindSafe},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
 
 use tcpinfo::{AsSock, Packed};
 
-use crate::{Conn, Observer, Role, addresses::addresses, block::Block, clock::Anchor, conn::Probe};
+use crate::{
+    Conn, Observer, Role, StableSock, Tracker, addresses::addresses, block::Block, clock::Anchor,
+    conn::Probe,
+};
 
 /// How connections are wrapped: made once, used for any number of them.
 ///
@@ -29,17 +32,34 @@ use crate::{Conn, Observer, Role, addresses::addresses, block::Block, clock::Anc
 /// let conn = options.wrap(TcpStream::connect(address).unwrap());
 /// drop(conn); // prints one line
 /// ```
-#[derive(Clone)]
+///
+/// A clone is equal and apart: threads that open and close very many connections at the same time
+/// meet less if each has a clone of its own.
 pub struct Options {
     inner: Arc<Inner>,
 }
 
+/// What a connection keeps of its options.
+pub(crate) type Shared = Arc<Inner>;
+
+/// Apart from the count of its owners, which every connection changes: who reads this does not wait
+/// for those who open and close.
 #[derive(Clone)]
-struct Inner {
+#[repr(align(128))]
+pub(crate) struct Inner {
     labels: Arc<Labels>,
     facts: bool,
     observers: Vec<Arc<dyn Observer>>,
     observer_panics: Arc<AtomicU64>,
+    tracking: Option<Tracking>,
+}
+
+/// Who tracks the connections, and as what.
+#[derive(Clone)]
+struct Tracking {
+    tracker: Tracker,
+    /// Known from the first connection on.
+    group: OnceLock<u32>,
 }
 
 /// What reports carry of the options. It is apart from the observers, so that a report or handle
@@ -63,6 +83,7 @@ impl Options {
                 facts: true,
                 observers: Vec::new(),
                 observer_panics: Arc::default(),
+                tracking: None,
             }),
         }
     }
@@ -104,14 +125,26 @@ impl Options {
         self
     }
 
-    /// Wraps a stream whose socket can be asked.
-    pub fn wrap<S: AsSock>(&self, stream: S) -> Conn<S> {
-        let anchor = Anchor::now();
-        let addresses = addresses(&stream);
-        let opened_info = self.inner.facts.then(|| Packed::read(&stream));
-        let block = Block::new(self.labels(), anchor, addresses, opened_info);
-        let probe: Option<Probe<S>> = if self.inner.facts { Some(Packed::read) } else { None };
-        Conn::new(stream, block, probe, self.clone())
+    /// Makes the connections known to a tracker, from their opening to their end.
+    #[must_use]
+    pub fn tracker(mut self, tracker: &Tracker) -> Self {
+        self.inner_mut().tracking =
+            Some(Tracking { tracker: tracker.clone(), group: OnceLock::new() });
+        self
+    }
+
+    /// Wraps a stream whose socket can be asked, also from outside while the stream is in use.
+    pub fn wrap<S: StableSock>(&self, stream: S) -> Conn<S> {
+        let block = self.block(&stream);
+        block.slot.fill(&stream);
+        Conn::new(stream, block, self.probe(), Arc::clone(&self.inner))
+    }
+
+    /// Wraps a stream that lends a socket, and may not lend the same one for its whole life. It is
+    /// asked at both ends of the connection, and not from outside in between.
+    pub fn wrap_lending<S: AsSock>(&self, stream: S) -> Conn<S> {
+        let block = self.block(&stream);
+        Conn::new(stream, block, self.probe(), Arc::clone(&self.inner))
     }
 
     /// Wraps a stream that has no socket of its own, such as TLS over another stream or a pipe in
@@ -129,7 +162,7 @@ impl Options {
         remote: Option<SocketAddr>,
     ) -> Conn<S> {
         let block = Block::opaque(self.labels(), self.inner.facts, Anchor::now(), (local, remote));
-        Conn::new(stream, block, None, self.clone())
+        Conn::new(stream, block, None, Arc::clone(&self.inner))
     }
 
     /// How often an observer panicked, of these options and of all derived from the same ones. A
@@ -138,12 +171,15 @@ impl Options {
         self.inner.observer_panics.load(Relaxed)
     }
 
-    pub(crate) fn observers(&self) -> &[Arc<dyn Observer>] {
-        &self.inner.observers
+    fn block(&self, stream: &impl AsSock) -> Block {
+        let anchor = Anchor::now();
+        let addresses = addresses(stream);
+        let opened_info = self.inner.facts.then(|| Packed::read(stream));
+        Block::new(self.labels(), anchor, addresses, opened_info)
     }
 
-    pub(crate) fn count_observer_panic(&self) {
-        self.inner.observer_panics.fetch_add(1, Relaxed);
+    fn probe<S: AsSock>(&self) -> Option<Probe<S>> {
+        self.inner.facts.then(Probe::of_socket)
     }
 
     fn labels(&self) -> Arc<Labels> {
@@ -151,11 +187,46 @@ impl Options {
     }
 
     fn labels_mut(&mut self) -> &mut Labels {
-        Arc::make_mut(&mut self.inner_mut().labels)
+        let inner = self.inner_mut();
+        if let Some(tracking) = &mut inner.tracking {
+            tracking.group.take();
+        }
+        Arc::make_mut(&mut inner.labels)
     }
 
     fn inner_mut(&mut self) -> &mut Inner {
         Arc::make_mut(&mut self.inner)
+    }
+}
+
+impl Inner {
+    pub(crate) fn observers(&self) -> &[Arc<dyn Observer>] {
+        &self.observers
+    }
+
+    pub(crate) fn count_observer_panic(&self) {
+        self.observer_panics.fetch_add(1, Relaxed);
+    }
+
+    /// The tracker of these connections, if they have one.
+    #[inline]
+    pub(crate) fn tracked_by(&self) -> Option<&Tracker> {
+        self.tracking.as_ref().map(|tracking| &tracking.tracker)
+    }
+
+    /// The group that the tracker counts these connections in.
+    pub(crate) fn group(&self) -> u32 {
+        let Some(Tracking { tracker, group }) = &self.tracking else { return 0 };
+        let Labels { category, role, .. } = &*self.labels;
+        *group.get_or_init(|| tracker.group(category.as_ref(), *role))
+    }
+}
+
+impl Clone for Options {
+    fn clone(&self) -> Self {
+        let mut inner = Inner::clone(&self.inner);
+        inner.labels = Arc::new(Labels::clone(&inner.labels));
+        Self { inner: Arc::new(inner) }
     }
 }
 
@@ -178,6 +249,7 @@ impl fmt::Debug for Options {
             .field("category", &self.inner.labels.category)
             .field("facts", &self.inner.facts)
             .field("observers", &self.inner.observers.len())
+            .field("tracker", &self.inner.tracking.as_ref().map(|tracking| &tracking.tracker))
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
 use std::{
     any::Any,
-    fmt,
+    fmt, io,
     net::SocketAddr,
     ops::Deref,
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -9,7 +9,7 @@ use std::{
 
 use tcpinfo::{Packed, System, TcpInfo, Thresholds};
 
-use crate::{ConnId, Failure, Role, Timestamp, block::Block, clock, conn::Probe};
+use crate::{CloseReason, ConnId, Failure, Role, Timestamp, block::Block, clock};
 
 /// A connection at one moment of its life.
 ///
@@ -104,13 +104,16 @@ impl Snapshot {
         }
     }
 
-    /// Adds the kernel facts of this moment, if the stream has any and they are wanted.
-    pub(crate) fn ask<S>(&mut self, probe: Option<Probe<S>>, stream: &S) {
-        match probe.map(|probe| probe(stream)) {
-            Some(Ok(info)) => self.info = Some(info),
-            Some(Err(error)) => self.info_err = Some(Failure::from(error)),
-            None => {}
+    /// Adds the kernel facts of this moment.
+    pub(crate) fn set_info(&mut self, answer: Result<Packed, tcpinfo::Error>) {
+        match answer {
+            Ok(info) => self.info = Some(info),
+            Err(error) => self.info_err = Some(Failure::from(error)),
         }
+    }
+
+    pub(crate) const fn packed_info(&self) -> Option<&Packed> {
+        self.info.as_ref()
     }
 
     /// Time since the stream was wrapped.
@@ -200,6 +203,8 @@ pub struct Report {
     pub last: Snapshot,
     /// When it was closed, or given back by [`Conn::into_inner`](crate::Conn::into_inner).
     pub closed_at: Timestamp,
+    /// Why it ended.
+    pub reason: CloseReason,
     /// What the operating system said to an explicit [`Conn::close`](crate::Conn::close).
     pub close_err: Option<Failure>,
 }
@@ -209,11 +214,12 @@ impl Report {
     #[inline(always)]
     pub(crate) fn begin(block: &Arc<Block>) -> Self {
         let last = Snapshot::take(block, clock::coarse());
-        Self { closed_at: last.taken_at, last, close_err: None }
+        Self { closed_at: last.taken_at, last, reason: CloseReason::Unknown, close_err: None }
     }
 
-    /// States that the connection has ended now.
-    pub(crate) fn finish(&mut self) {
+    /// States that the connection has ended now, and why.
+    pub(crate) fn finish(&mut self, reason: CloseReason) {
+        self.reason = reason;
         let block = &self.last.block;
         let now = clock::precise();
         block.end(now);
@@ -252,6 +258,64 @@ impl Report {
     }
 }
 
+/// What a connection leaves that is not in its block: a report not yet written.
+#[derive(Clone)]
+pub(crate) struct Remains {
+    pub(crate) reason: CloseReason,
+    block: Arc<Block>,
+    info: Option<Packed>,
+    /// Hardly ever there.
+    errors: Option<Box<Errors>>,
+}
+
+#[derive(Clone, Default)]
+struct Errors {
+    info: Option<Failure>,
+    close: Option<Failure>,
+}
+
+impl Remains {
+    pub(crate) fn of(block: &Arc<Block>) -> Self {
+        Self { reason: CloseReason::Unknown, block: Arc::clone(block), info: None, errors: None }
+    }
+
+    pub(crate) fn set_info(&mut self, answer: Result<Packed, tcpinfo::Error>) {
+        match answer {
+            Ok(info) => self.info = Some(info),
+            Err(error) => self.errors.get_or_insert_default().info = Some(Failure::from(error)),
+        }
+    }
+
+    pub(crate) fn set_close_err(&mut self, error: &io::Error) {
+        self.errors.get_or_insert_default().close = Some(Failure::from(error));
+    }
+
+    pub(crate) const fn packed_info(&self) -> Option<&Packed> {
+        self.info.as_ref()
+    }
+
+    /// The report. What the block says has not changed since the end.
+    pub(crate) fn report(&self) -> Report {
+        let ended_at = self.block.ended_at.load(Relaxed);
+        let mut last = Snapshot::take(&self.block, ended_at);
+        let errors = self.errors.as_deref().cloned().unwrap_or_default();
+        last.info = self.info.clone();
+        last.info_err = errors.info.or(last.info_err);
+        let closed_at = self.block.anchor.at(ended_at);
+        Report { last, closed_at, reason: self.reason, close_err: errors.close }
+    }
+}
+
+impl From<Report> for Remains {
+    fn from(report: Report) -> Self {
+        let Report { last, reason, close_err, .. } = report;
+        let errors = Errors { info: last.info_err, close: close_err };
+        let has_errors = errors.info.is_some() || errors.close.is_some();
+        let errors = has_errors.then(|| Box::new(errors));
+        Self { reason, block: last.block, info: last.info, errors }
+    }
+}
+
 impl Deref for Report {
     type Target = Snapshot;
 
@@ -274,6 +338,7 @@ impl fmt::Display for Report {
         }
         write!(f, "{} -> {}", address(self.local_addr), address(self.remote_addr))?;
         write!(f, " {:?} tx={} rx={}", self.duration(), self.tx_bytes, self.rx_bytes)?;
+        write!(f, " reason={}", self.reason)?;
         for (name, info) in [("open", self.opened_info()), ("close", self.closed_info())] {
             if let Some((rtt, var)) = info.and_then(|info| Some((info.rtt()?, info.rtt_var()?))) {
                 write!(f, " {name}_rtt={rtt:?}/{var:?}")?;

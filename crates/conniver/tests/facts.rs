@@ -33,7 +33,7 @@ impl AsFd for Asked<'_> {
 fn the_opening_moment_is_before_the_socket_is_asked() {
     let asked: Mutex<Vec<SystemTime>> = Mutex::default();
     let (client, _server) = pair();
-    let conn = Options::new().wrap(Asked(client, &asked));
+    let conn = Options::new().wrap_lending(Asked(client, &asked));
     let first = *asked.lock().unwrap().first().unwrap();
     assert!(conn.snapshot().opened_at.to_system_time() <= first);
 }
@@ -46,7 +46,7 @@ fn unwanted_facts_are_not_asked_for() {
     let options = Options::new().observer(observer);
 
     let (client, _server) = pair();
-    let conn = options.wrap(Asked(client, &asked));
+    let conn = options.wrap_lending(Asked(client, &asked));
     let at_opening = times();
     drop(conn);
     assert!(times() > at_opening);
@@ -56,7 +56,7 @@ fn unwanted_facts_are_not_asked_for() {
     asked.lock().unwrap().clear();
     let (client, _server) = pair();
     let (local, remote) = (client.local_addr().unwrap(), client.peer_addr().unwrap());
-    let conn = options.facts(false).wrap(Asked(client, &asked));
+    let conn = options.facts(false).wrap_lending(Asked(client, &asked));
     assert!(times() < at_opening, "only its addresses");
     asked.lock().unwrap().clear();
     drop(conn);

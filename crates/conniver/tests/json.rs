@@ -67,6 +67,7 @@ fn a_report_with_everything_in_it() {
         "lastRxAt": report.last_rx_at.unwrap().unix_nanos(),
         "lastTxAt": report.last_tx_at.unwrap().unix_nanos(),
         "closedAt": report.closed_at.unix_nanos(),
+        "closeReason": "reset_received",
         "txBytes": 5,
         "rxBytes": 3,
         "txOps": 3,
@@ -107,8 +108,17 @@ fn a_report_with_nothing_in_it() {
     let (_, report) = conn.into_inner();
     let keys = serde_json::to_value(&report).unwrap();
     let keys: Vec<_> = keys.as_object().unwrap().keys().cloned().collect();
-    let expected =
-        ["closedAt", "id", "openedAt", "rxBytes", "rxOps", "txBytes", "txOps", "warnings"];
+    let expected = [
+        "closeReason",
+        "closedAt",
+        "id",
+        "openedAt",
+        "rxBytes",
+        "rxOps",
+        "txBytes",
+        "txOps",
+        "warnings",
+    ];
     assert_eq!(keys, expected);
 }
 

@@ -133,7 +133,7 @@ fn a_stream_that_panics_when_it_is_asked_for_its_socket_is_reported_once() {
     let (options, reports) = watched();
     let (client, _server) = pair();
     let armed = AtomicBool::new(false);
-    let conn = options.wrap(Stream(client, &armed));
+    let conn = options.wrap_lending(Stream(client, &armed));
     armed.store(true, Relaxed);
     panics(|| drop(conn));
     assert_eq!(reports.try_iter().count(), 1);

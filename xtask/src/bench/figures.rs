@@ -13,6 +13,7 @@ mod io;
 mod kernel;
 mod lifecycle;
 mod memory;
+mod tracker;
 
 pub(super) struct Figure {
     pub(super) name: &'static str,
@@ -102,6 +103,53 @@ pub(super) const FIGURES: &[Figure] = &[
         unit: Unit::Bytes,
         target: Target { limit: Limit::Bytes(memory::LIMIT_BYTES), allocs: None },
         measure: memory::per_connection,
+    },
+    Figure {
+        name: "tracker.churn",
+        what: "track and untrack a connection; floor: wrap and drop it without a tracker",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::NanosAboveFloor(100.0), allocs: None },
+        measure: tracker::churn,
+    },
+    Figure {
+        name: "tracker.churn.2threads",
+        what: "the same by two threads at the same time, an operation; floor: by one",
+        unit: Unit::Nanoseconds,
+        target: Target {
+            // Twice as many operations in the same time, and what two processors differ.
+            limit: Limit::TimesFloor(1.05),
+            allocs: None,
+        },
+        measure: tracker::churn_by_two_threads,
+    },
+    Figure {
+        name: "tracker.io",
+        what: "one read or one write, the worse, of a tracked connection; floor: of a wrapped one",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::NanosAboveFloor(1.0), allocs: Some(0.0) },
+        measure: tracker::io,
+    },
+    Figure {
+        name: "tracker.list",
+        what: "a list of 100,000 connections; floor: reading as many pairs of counters by pointer",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::Nanos(10_000_000.0), allocs: None },
+        measure: tracker::list,
+    },
+    Figure {
+        name: "tracker.list.wait",
+        what: "opening or closing a connection while 100,000 are listed, the longest of the median \
+               list; floor: the longest without a list",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::Nanos(50_000.0), allocs: None },
+        measure: tracker::wait,
+    },
+    Figure {
+        name: "tracker.list.facts",
+        what: "a list with kernel facts, a connection; floor: both getsockopts of each",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::TimesFloor(1.15), allocs: None },
+        measure: tracker::list_with_facts,
     },
     Figure {
         name: "httpstat.loopback",

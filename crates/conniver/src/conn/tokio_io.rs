@@ -115,9 +115,9 @@ pub(super) fn poll_write(
     cx: &mut Context<'_>,
     buf: &[u8],
 ) -> Poll<io::Result<usize>> {
-    let result = ready!(Pin::new(stream).poll_write(cx, buf));
-    block.sent(&result);
-    Poll::Ready(result)
+    let poll = Pin::new(stream).poll_write(cx, buf);
+    note_write(block, &poll);
+    poll
 }
 
 #[inline]
@@ -127,9 +127,17 @@ pub(super) fn poll_write_vectored(
     cx: &mut Context<'_>,
     bufs: &[IoSlice<'_>],
 ) -> Poll<io::Result<usize>> {
-    let result = ready!(Pin::new(stream).poll_write_vectored(cx, bufs));
-    block.sent(&result);
-    Poll::Ready(result)
+    let poll = Pin::new(stream).poll_write_vectored(cx, bufs);
+    note_write(block, &poll);
+    poll
+}
+
+#[inline]
+fn note_write(block: &Block, poll: &Poll<io::Result<usize>>) {
+    block.set_writing(poll.is_pending());
+    if let Poll::Ready(result) = poll {
+        block.sent(result);
+    }
 }
 
 pub(super) fn poll_flush(

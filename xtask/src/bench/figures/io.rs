@@ -32,18 +32,18 @@ pub(super) fn shared() -> Result<Cost, Trouble> {
 }
 
 #[inline(always)]
-fn read(stream: &mut impl Read) {
+pub(super) fn read(stream: &mut impl Read) {
     let mut buf = [0; BYTES];
     let _ = black_box(black_box(stream).read(black_box(&mut buf)));
 }
 
 #[inline(always)]
-fn write(stream: &mut impl Write) {
+pub(super) fn write(stream: &mut impl Write) {
     let _ = black_box(black_box(stream).write(black_box(&[0; BYTES])));
 }
 
 /// Moves nothing, and says at once that it did.
-struct NullStream;
+pub(super) struct NullStream;
 
 impl Read for NullStream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {

@@ -1,0 +1,91 @@
+//! The number of a connection's socket, lent to those who look at it from outside.
+
+use tcpinfo::{Error, Packed, Sock, TcpInfo};
+
+use crate::{
+    StableSock,
+    sync::{Mutex, lock},
+};
+
+/// Holds the number of a socket for as long as the socket is certainly open.
+///
+/// Whoever asks the socket does so under the lock, and the owner empties the slot under the same
+/// lock before the socket closes. So no number outlives its socket, none is duplicated, and an owner
+/// who closes waits for one system call at most.
+pub(crate) struct Slot {
+    number: Mutex<Option<Number>>,
+}
+
+#[cfg(unix)]
+type Number = std::os::fd::RawFd;
+#[cfg(windows)]
+type Number = std::os::windows::io::RawSocket;
+#[cfg(not(any(unix, windows)))]
+type Number = ();
+
+impl Slot {
+    pub(crate) fn empty() -> Self {
+        Self { number: Mutex::new(None) }
+    }
+
+    /// Remembers the socket of a stream. The caller clears the slot before the stream closes.
+    pub(crate) fn fill(&self, stream: &impl StableSock) {
+        *lock(&self.number) = Some(number(stream.as_sock()));
+    }
+
+    /// Forgets the socket. When this returns nobody asks it any more.
+    pub(crate) fn clear(&self) {
+        *lock(&self.number) = None;
+    }
+
+    /// Asks the socket, if there is one still.
+    pub(crate) fn read(&self) -> Option<Result<TcpInfo, Error>> {
+        self.ask(|sock| TcpInfo::read(&sock))
+    }
+
+    /// The same, packed.
+    pub(crate) fn read_packed(&self) -> Option<Result<Packed, Error>> {
+        self.ask(|sock| Packed::read(&sock))
+    }
+
+    /// Lends the socket for the time of a call, if there is one still.
+    fn ask<T>(&self, question: impl FnOnce(Sock<'_>) -> T) -> Option<T> {
+        let number = lock(&self.number);
+        // The lock is held until the answer is there.
+        (*number).map(|number| with_sock(number, question))
+    }
+}
+
+#[cfg(unix)]
+fn number(sock: Sock<'_>) -> Number {
+    std::os::fd::AsRawFd::as_raw_fd(&sock)
+}
+
+#[cfg(windows)]
+fn number(sock: Sock<'_>) -> Number {
+    std::os::windows::io::AsRawSocket::as_raw_socket(&sock)
+}
+
+#[cfg(not(any(unix, windows)))]
+fn number(_: Sock<'_>) -> Number {}
+
+#[cfg(unix)]
+#[allow(unsafe_code, reason = "the owner uses the stream and cannot lend it")]
+fn with_sock<T>(number: Number, question: impl FnOnce(Sock<'_>) -> T) -> T {
+    // SAFETY: the number stands in a slot whose lock the caller holds. The stream that it came from
+    // keeps the socket open (`StableSock`), and its owner clears the slot before it lets go of it.
+    question(unsafe { Sock::borrow_raw(number) })
+}
+
+#[cfg(windows)]
+#[allow(unsafe_code, reason = "the owner uses the stream and cannot lend it")]
+fn with_sock<T>(number: Number, question: impl FnOnce(Sock<'_>) -> T) -> T {
+    // SAFETY: the number stands in a slot whose lock the caller holds. The stream that it came from
+    // keeps the socket open (`StableSock`), and its owner clears the slot before it lets go of it.
+    question(unsafe { Sock::borrow_raw(number) })
+}
+
+#[cfg(not(any(unix, windows)))]
+fn with_sock<T>((): Number, question: impl FnOnce(Sock<'_>) -> T) -> T {
+    question(std::marker::PhantomData)
+}

@@ -1,0 +1,31 @@
+//! Numbers for threads.
+
+use std::{
+    cell::Cell,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+/// A number that is this thread's alone and is never given to another; 0 while the thread ends.
+#[inline]
+pub(crate) fn thread_token() -> u64 {
+    thread_local! {
+        static TOKEN: Cell<u64> = const { Cell::new(0) };
+    }
+
+    #[cold]
+    fn next_token() -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        NEXT.fetch_add(1, Relaxed)
+    }
+
+    TOKEN
+        .try_with(|token| match token.get() {
+            0 => {
+                let fresh = next_token();
+                token.set(fresh);
+                fresh
+            }
+            known => known,
+        })
+        .unwrap_or(0)
+}

@@ -1,0 +1,339 @@
+use std::{
+    cmp::Reverse,
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use crate::{
+    CloseReason, Handle, Report, Role,
+    block::Block,
+    clock,
+    report::Remains,
+    sync::{Mutex, lock},
+};
+
+mod connection;
+mod rates;
+mod registry;
+mod ring;
+mod totals;
+
+pub use connection::{Connection, Order, Query};
+pub use rates::{Rate, Rates};
+pub use totals::Totals;
+
+pub(crate) use registry::Place;
+
+use registry::Registry;
+use ring::Ring;
+use totals::ByGroup;
+
+/// Knows every connection that a program has, and what became of those it had.
+///
+/// A program has one, or several that know nothing of each other. Connections belong to it that were
+/// wrapped by [`Options`](crate::Options) with this [tracker](crate::Options::tracker). It costs a
+/// connection one short lock when it opens and one when it ends, and nothing in between: whoever
+/// looks does the work.
+///
+/// ```
+/// use std::net::{TcpListener, TcpStream};
+/// use conniver::{Options, Role, Tracker};
+///
+/// let tracker = Tracker::new();
+/// let options = Options::new().role(Role::Client).category("billing").tracker(&tracker);
+///
+/// # let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+/// # let address = listener.local_addr().unwrap();
+/// let conn = options.wrap(TcpStream::connect(address).unwrap());
+/// for conn in tracker.connections() {
+///     println!("{conn}"); // billing client 127.0.0.1:38652 -> 127.0.0.1:41371 1.2ms …
+/// }
+/// drop(conn);
+///
+/// assert_eq!((tracker.len(), tracker.totals().closed()), (0, 1));
+/// ```
+#[derive(Clone)]
+pub struct Tracker {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    registry: Registry<Arc<Block>, ByGroup, Ring>,
+    /// How many of those that ended are remembered.
+    memory: usize,
+    groups: Mutex<Groups>,
+    /// How many connections may be listed.
+    limit: usize,
+    /// How many are, if there is a limit.
+    listed: AtomicUsize,
+}
+
+/// The pairs of category and side that there were, in the order of their coming.
+struct Groups {
+    numbers: HashMap<Group, u32>,
+    names: Vec<Group>,
+    /// How many there may be.
+    limit: usize,
+}
+
+/// What the connections of a group have in common.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct Group {
+    /// The label given by [`Options::category`](crate::Options::category). Once there are as many
+    /// groups as [allowed](TrackerBuilder::groups), it is [`Group::OTHER`] for further ones.
+    pub category: Option<Arc<str>>,
+    /// Client or server side, if the caller said so.
+    pub role: Option<Role>,
+}
+
+impl Group {
+    /// The category of what came when there were already as many groups as allowed.
+    pub const OTHER: &'static str = "(other)";
+}
+
+impl Tracker {
+    /// A tracker without a limit, that remembers the last 128 connections.
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// A tracker with limits of one's own.
+    pub fn builder() -> TrackerBuilder {
+        TrackerBuilder { limit: usize::MAX, ended: 128, groups: 1024 }
+    }
+
+    /// How many connections are listed now.
+    pub fn len(&self) -> usize {
+        self.inner.registry.len()
+    }
+
+    /// Whether no connection is listed now.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Every connection that lives now, in any order.
+    ///
+    /// A connection that opens or ends during the call may be in the list or not. Nobody who opens
+    /// or ends one waits for more than a small part of the work.
+    pub fn connections(&self) -> Vec<Connection> {
+        self.query(&Query::new())
+    }
+
+    /// The connections that live now, as asked: which, in which order, and with fresh kernel facts
+    /// or without.
+    ///
+    /// Kernel facts are read from the connections' own sockets while their owners use them. An owner
+    /// that closes its connection at this moment waits for one such reading.
+    pub fn query(&self, query: &Query) -> Vec<Connection> {
+        let now = clock::precise();
+        let mut list = Vec::new();
+        self.inner.registry.for_each(|block| list.extend(query.look(Handle::new(block), now)));
+        query.finish(&mut list);
+        list
+    }
+
+    /// The connections that ended last, the newest first.
+    pub fn ended(&self) -> Vec<Report> {
+        let mut all = Vec::new();
+        self.inner.registry.for_each_kept(|ring| all.extend(ring.all().map(Remains::report)));
+        all.sort_unstable_by_key(|report| Reverse((report.closed_at, report.id)));
+        all.truncate(self.inner.memory);
+        all
+    }
+
+    /// What all connections of this tracker moved, and what became of them.
+    ///
+    /// The numbers are those of one moment for each connection: it counts as open or as closed,
+    /// never as both.
+    pub fn totals(&self) -> Totals {
+        let mut all = Totals::default();
+        self.totals_by_group().iter().for_each(|(_, totals)| all.add(totals));
+        all.settle();
+        all
+    }
+
+    /// The same for each group, in the order of their coming.
+    pub fn totals_by_group(&self) -> Vec<(Group, Totals)> {
+        let sums = std::cell::RefCell::new(ByGroup::default());
+        self.inner.registry.sum(
+            |block| {
+                if let Some(totals) = sums.borrow_mut().of(block.group) {
+                    totals.moved(&block);
+                }
+            },
+            |gone| sums.borrow_mut().add(gone),
+        );
+        let names = lock(&self.inner.groups).names.clone();
+        let settled = |mut totals: Totals| {
+            totals.settle();
+            totals
+        };
+        let mut totals = sums.into_inner().into_vec().into_iter();
+        names
+            .into_iter()
+            .map(|group| (group, totals.next().map(settled).unwrap_or_default()))
+            .collect()
+    }
+
+    /// The number of a group, which may stand for all that came too late.
+    pub(crate) fn group(&self, category: Option<&Arc<str>>, role: Option<Role>) -> u32 {
+        lock(&self.inner.groups).number(Group { category: category.cloned(), role })
+    }
+
+    /// Adds a connection to those that live; without a place if there are too many.
+    pub(crate) fn begin(&self, block: &Arc<Block>) -> Option<Place> {
+        let is_listed = self.may_list();
+        let group = block.group;
+        let open = |sums: &mut ByGroup| {
+            if let Some(totals) = sums.of(group) {
+                totals.open(is_listed);
+            }
+        };
+        if is_listed {
+            Some(self.inner.registry.insert(Arc::clone(block), open))
+        } else {
+            self.inner.registry.note(|sums, _| open(sums));
+            None
+        }
+    }
+
+    /// Moves a connection from those that live to the sums, and keeps what is left of it.
+    pub(crate) fn end(
+        &self,
+        place: Option<Place>,
+        block: &Block,
+        reason: CloseReason,
+        remains: Option<Remains>,
+    ) {
+        let mut forgotten = None;
+        let close = |sums: &mut ByGroup, ring: &mut Ring| {
+            if let Some(totals) = sums.of(block.group) {
+                totals.close(block, reason);
+            }
+            forgotten = remains.and_then(|remains| ring.push(remains, self.inner.memory));
+        };
+        match place {
+            Some(place) => {
+                let removed = self.inner.registry.remove(place, close);
+                debug_assert!(removed.is_some(), "a connection ends once");
+                if self.inner.limit != usize::MAX {
+                    self.inner.listed.fetch_sub(1, Relaxed);
+                }
+            }
+            None => self.inner.registry.note(close),
+        }
+        // Not under the lock: it frees memory, and may run the caller's code.
+        drop(forgotten);
+    }
+
+    /// Keeps what is left of a connection that ended.
+    pub(crate) fn remember(&self, remains: Remains) {
+        let mut forgotten = None;
+        self.inner.registry.note(|_, ring| forgotten = ring.push(remains, self.inner.memory));
+        drop(forgotten);
+    }
+
+    fn may_list(&self) -> bool {
+        let limit = self.inner.limit;
+        limit == usize::MAX
+            || self
+                .inner
+                .listed
+                .fetch_update(Relaxed, Relaxed, |listed| (listed < limit).then_some(listed + 1))
+                .is_ok()
+    }
+}
+
+impl Default for Tracker {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Tracker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tracker").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl Groups {
+    fn number(&mut self, group: Group) -> u32 {
+        if let Some(number) = self.numbers.get(&group) {
+            return *number;
+        }
+        let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        if self.names.len() < self.limit {
+            self.names.push(group.clone());
+            self.numbers.insert(group, number);
+            return number;
+        }
+        // One more for each side, whatever the number of categories.
+        let other = Group { category: Some(Group::OTHER.into()), role: group.role };
+        if let Some(number) = self.numbers.get(&other) {
+            return *number;
+        }
+        self.names.push(other.clone());
+        self.numbers.insert(other, number);
+        number
+    }
+}
+
+/// Limits of a [`Tracker`].
+///
+/// ```
+/// let tracker = conniver::Tracker::builder().limit(10_000).ended(0).build();
+/// assert!(tracker.is_empty());
+/// ```
+#[derive(Debug, Clone)]
+pub struct TrackerBuilder {
+    limit: usize,
+    ended: usize,
+    groups: usize,
+}
+
+impl TrackerBuilder {
+    /// How many connections are listed at the same time. Those beyond are wrapped, reported and
+    /// counted like the others, and are in no list; [`Totals::unlisted`] says how many there were.
+    /// Default: no limit.
+    #[must_use]
+    pub fn limit(mut self, connections: usize) -> Self {
+        self.limit = connections;
+        self
+    }
+
+    /// How many connections are remembered after their end. Default: 128; each takes about a
+    /// kilobyte. Threads that close connections keep up to so many each, in up to sixteen places.
+    #[must_use]
+    pub fn ended(mut self, connections: usize) -> Self {
+        self.ended = connections;
+        self
+    }
+
+    /// How many groups, pairs of category and side, are counted apart. Further ones are counted
+    /// together as [`Group::OTHER`]. Default: 1024.
+    #[must_use]
+    pub fn groups(mut self, groups: usize) -> Self {
+        self.groups = groups;
+        self
+    }
+
+    /// The tracker.
+    pub fn build(self) -> Tracker {
+        let groups = Groups { numbers: HashMap::new(), names: Vec::new(), limit: self.groups };
+        Tracker {
+            inner: Arc::new(Inner {
+                registry: Registry::new(),
+                memory: self.ended,
+                groups: Mutex::new(groups),
+                limit: self.limit,
+                listed: AtomicUsize::new(0),
+            }),
+        }
+    }
+}

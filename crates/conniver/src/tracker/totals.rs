@@ -1,0 +1,118 @@
+//! What is added up of all connections, living and gone.
+
+use std::time::Duration;
+
+use crate::{CloseReason, block::Block};
+
+use super::registry::Sum;
+
+/// Counts of connections and of what they moved.
+///
+/// No number ever shrinks, except [`open`](field@Self::open).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Totals {
+    /// Connections that were opened.
+    pub opened: u64,
+    /// Connections that are open now.
+    pub open: u64,
+    /// Connections that were opened beyond the [limit](crate::TrackerBuilder::limit): they count
+    /// here, and are not listed.
+    pub unlisted: u64,
+    /// Bytes that the program received.
+    pub rx_bytes: u64,
+    /// Bytes that the program sent.
+    pub tx_bytes: u64,
+    /// Reads that moved at least one byte.
+    pub rx_ops: u64,
+    /// Writes that moved at least one byte.
+    pub tx_ops: u64,
+    /// How long the connections that ended had lived, all together.
+    pub lived: Duration,
+    closed: [u64; CloseReason::ALL.len()],
+}
+
+impl Totals {
+    /// Connections that ended.
+    pub fn closed(&self) -> u64 {
+        self.closed.iter().sum()
+    }
+
+    /// Connections that ended for this reason.
+    pub fn closed_by(&self, reason: CloseReason) -> u64 {
+        self.closed.get(reason as usize).copied().unwrap_or_default()
+    }
+
+    pub(super) fn open(&mut self, is_listed: bool) {
+        self.opened += 1;
+        self.unlisted += u64::from(!is_listed);
+    }
+
+    pub(super) fn close(&mut self, block: &Block, reason: CloseReason) {
+        if let Some(count) = self.closed.get_mut(reason as usize) {
+            *count += 1;
+        }
+        self.lived += block.lived();
+        self.moved(block);
+    }
+
+    /// Adds what a connection has moved.
+    pub(super) fn moved(&mut self, block: &Block) {
+        let (rx, tx) = (block.rx_counts(), block.tx_counts());
+        self.rx_bytes = self.rx_bytes.wrapping_add(rx.bytes);
+        self.tx_bytes = self.tx_bytes.wrapping_add(tx.bytes);
+        self.rx_ops = self.rx_ops.wrapping_add(rx.ops);
+        self.tx_ops = self.tx_ops.wrapping_add(tx.ops);
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.opened += other.opened;
+        self.unlisted += other.unlisted;
+        self.rx_bytes = self.rx_bytes.wrapping_add(other.rx_bytes);
+        self.tx_bytes = self.tx_bytes.wrapping_add(other.tx_bytes);
+        self.rx_ops = self.rx_ops.wrapping_add(other.rx_ops);
+        self.tx_ops = self.tx_ops.wrapping_add(other.tx_ops);
+        self.lived += other.lived;
+        for (count, other) in self.closed.iter_mut().zip(other.closed) {
+            *count += other;
+        }
+    }
+
+    /// States how many are open, when everything is added up.
+    pub(super) fn settle(&mut self) {
+        self.open = self.opened.saturating_sub(self.closed());
+    }
+}
+
+/// The totals of each group.
+#[derive(Debug, Default)]
+pub(super) struct ByGroup(Vec<Totals>);
+
+impl ByGroup {
+    pub(super) fn of(&mut self, group: u32) -> Option<&mut Totals> {
+        let index = group as usize;
+        if index >= self.0.len() {
+            self.0.resize_with(index + 1, Totals::default);
+        }
+        self.0.get_mut(index)
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        for (group, totals) in (0..).zip(&other.0) {
+            if let Some(ours) = self.of(group) {
+                ours.add(totals);
+            }
+        }
+    }
+
+    pub(super) fn into_vec(self) -> Vec<Totals> {
+        self.0
+    }
+}
+
+impl Sum for ByGroup {
+    fn absorb(&mut self, other: &mut Self) {
+        self.add(other);
+        other.0.clear();
+    }
+}
