@@ -27,12 +27,18 @@ impl CongestionName {
     /// Takes over a name as the kernel returns it: up to 16 bytes, ended by the first NUL.
     #[inline]
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        let mut name = Self { bytes: [0; Self::CAPACITY], len: 0 };
-        for (slot, byte) in name.bytes.iter_mut().zip(bytes).take_while(|(_, byte)| **byte != 0) {
-            *slot = *byte;
-            name.len += 1;
+        let mut whole = [0; Self::CAPACITY];
+        match bytes.first_chunk() {
+            Some(chunk) => whole = *chunk,
+            None => whole.iter_mut().zip(bytes).for_each(|(slot, byte)| *slot = *byte),
         }
-        name
+        // All bytes at once: the lowest bit of the mask is in the first byte that is zero.
+        const ONES: u128 = u128::MAX / 0xff;
+        let text = u128::from_le_bytes(whole);
+        let zeros = text.wrapping_sub(ONES) & !text & (ONES << 7);
+        let len = zeros.trailing_zeros() / 8;
+        let kept = u128::MAX.checked_shr(u128::BITS - 8 * len).unwrap_or_default();
+        Self { bytes: (text & kept).to_le_bytes(), len: len as u8 }
     }
 
     /// The name as text, up to the first byte that is not text.

@@ -49,22 +49,31 @@ impl Packed {
     #[inline]
     pub fn new(native: &Native, congestion: Option<CongestionName>) -> Self {
         let native_bytes = native.as_bytes();
-        let mut buffer = [0; HEADER + MAX_WORDS * WORD + CongestionName::CAPACITY];
-        let mut end = HEADER;
+        let mut words = [[0; WORD]; MAX_WORDS];
+        let mut count = 0;
         let mut bitmap = 0u64;
-        for (index, chunk) in native_bytes.chunks(WORD).enumerate() {
-            let mut word = [0; WORD];
-            match chunk.first_chunk() {
-                Some(whole) => word = *whole,
-                None => word.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from),
-            }
+        let mut add = |index: usize, word: [u8; WORD]| {
             // Stored always and kept if not zero: a branch here could not be predicted.
-            if let Some(slot) = buffer.get_mut(end..).and_then(<[u8]>::first_chunk_mut) {
+            if let Some(slot) = words.get_mut(count % MAX_WORDS) {
                 *slot = word;
             }
-            let kept = u64::from_ne_bytes(word) != 0;
-            bitmap |= u64::from(kept) << index;
-            end += usize::from(kept) * WORD;
+            let is_kept = u64::from_ne_bytes(word) != 0;
+            bitmap |= u64::from(is_kept) << index;
+            count += usize::from(is_kept);
+        };
+        let whole = native_bytes.chunks_exact(WORD);
+        let rest = whole.remainder();
+        let mut index = 0;
+        for chunk in whole {
+            if let Some(word) = chunk.first_chunk() {
+                add(index, *word);
+                index += 1;
+            }
+        }
+        if !rest.is_empty() {
+            let mut word = [0; WORD];
+            word.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            add(index, word);
         }
         let [len_low, len_high] =
             u16::try_from(native_bytes.len()).unwrap_or_default().to_le_bytes();
@@ -75,17 +84,14 @@ impl Packed {
         };
         let named = u8::from(congestion.is_some());
         let header = [len_low, len_high, kind.to_byte(), kernel_major, named];
-        for (slot, byte) in buffer.iter_mut().zip(header.into_iter().chain(bitmap.to_le_bytes())) {
-            *slot = byte;
-        }
-        if let Some(name) = &congestion {
-            let name = name.as_bytes();
-            if let Some(slot) = buffer.get_mut(end..end + name.len()) {
-                slot.copy_from_slice(name);
-                end += name.len();
-            }
-        }
-        Self { bytes: Box::from(buffer.get(..end).unwrap_or_default()) }
+        let name = congestion.as_ref().map_or(&[][..], CongestionName::as_bytes);
+        let words = words.get(..count).unwrap_or_default().as_flattened();
+        let mut bytes = Vec::with_capacity(HEADER + words.len() + name.len());
+        bytes.extend_from_slice(&header);
+        bytes.extend_from_slice(&bitmap.to_le_bytes());
+        bytes.extend_from_slice(words);
+        bytes.extend_from_slice(name);
+        Self { bytes: bytes.into_boxed_slice() }
     }
 
     /// The facts as they were read.
