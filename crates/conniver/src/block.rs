@@ -83,6 +83,7 @@ impl Block {
     }
 
     /// The block of a stream that has no socket.
+    #[inline(always)]
     pub(crate) fn opaque(
         labels: Arc<Labels>,
         facts_unavailable: bool,

@@ -33,8 +33,8 @@ pub use tokio_split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, Wri
 pub(crate) struct Probe<S> {
     /// For its kernel facts.
     facts: fn(&S) -> Result<Packed, tcpinfo::Error>,
-    /// For what says why the connection ends, right before it is closed.
-    ending: fn(&S, &Block, Option<&Packed>) -> Kernel,
+    /// For its kernel facts and for what says why the connection ends, right before it is closed.
+    ending: fn(&S, &Block) -> (Result<Packed, tcpinfo::Error>, Kernel),
 }
 
 impl<S: AsSock> Probe<S> {
@@ -99,6 +99,7 @@ pub struct Conn<S> {
 
 #[expect(clippy::expect_used, reason = "the stream is there until the wrapper is consumed")]
 impl<S> Conn<S> {
+    #[inline]
     pub(crate) fn new(stream: S, block: Block, probe: Option<Probe<S>>, options: Shared) -> Self {
         let watch = Watch::begin(block, probe, options);
         let conn = Self { stream: Some(stream), watch };
@@ -245,6 +246,7 @@ struct Watch<S> {
 }
 
 impl<S> Watch<S> {
+    #[inline(always)]
     fn begin(mut block: Block, probe: Option<Probe<S>>, options: Shared) -> Self {
         block.group = options.group();
         let block = Arc::new(block);
@@ -268,7 +270,7 @@ impl<S> Watch<S> {
     fn end<T>(
         &self,
         stream: T,
-        lend: impl Fn(&T) -> &S,
+        lend: impl FnOnce(&T) -> &S,
         close: impl FnOnce(T) -> io::Result<()>,
     ) -> io::Result<()> {
         // First of all: from here on the socket may close at any moment.
@@ -291,7 +293,7 @@ impl<S> Watch<S> {
     fn end_observed<T>(
         &self,
         stream: T,
-        lend: impl Fn(&T) -> &S,
+        lend: impl FnOnce(&T) -> &S,
         close: impl FnOnce(T) -> io::Result<()>,
     ) -> io::Result<()> {
         let block = self.block();
@@ -300,8 +302,9 @@ impl<S> Watch<S> {
         let closed = catch_unwind(AssertUnwindSafe(|| {
             let last = &mut report.last;
             if let Some(probe) = self.probe {
-                last.set_info(probe.facts(lend(&stream)));
-                evidence.kernel = (probe.ending)(lend(&stream), block, last.packed_info());
+                let (info, kernel) = (probe.ending)(lend(&stream), block);
+                last.set_info(info);
+                evidence.kernel = kernel;
             }
             tell(&self.options, |observer| observer.closing(last));
             close(stream)
@@ -323,7 +326,7 @@ impl<S> Watch<S> {
         &self,
         tracker: &Tracker,
         stream: T,
-        lend: impl Fn(&T) -> &S,
+        lend: impl FnOnce(&T) -> &S,
         close: impl FnOnce(T) -> io::Result<()>,
     ) -> io::Result<()> {
         let block = self.block();
@@ -331,8 +334,9 @@ impl<S> Watch<S> {
         let mut evidence = Evidence::of(block);
         let closed = catch_unwind(AssertUnwindSafe(|| {
             if let Some(probe) = self.probe {
-                remains.set_info(probe.facts(lend(&stream)));
-                evidence.kernel = (probe.ending)(lend(&stream), block, remains.packed_info());
+                let (info, kernel) = (probe.ending)(lend(&stream), block);
+                remains.set_info(info);
+                evidence.kernel = kernel;
             }
             close(stream)
         }));

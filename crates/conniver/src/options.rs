@@ -13,7 +13,7 @@ use tcpinfo::{AsSock, Packed};
 
 use crate::{
     Conn, Observer, Role, StableSock, Tracker, addresses::addresses, block::Block, clock::Anchor,
-    conn::Probe,
+    conn::Probe, slot::Slot,
 };
 
 /// How connections are wrapped: made once, used for any number of them.
@@ -135,8 +135,8 @@ impl Options {
 
     /// Wraps a stream whose socket can be asked, also from outside while the stream is in use.
     pub fn wrap<S: StableSock>(&self, stream: S) -> Conn<S> {
-        let block = self.block(&stream);
-        block.slot.fill(&stream);
+        let mut block = self.block(&stream);
+        block.slot = Slot::of(&stream);
         Conn::new(stream, block, self.probe(), Arc::clone(&self.inner))
     }
 

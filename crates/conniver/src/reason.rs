@@ -1,6 +1,6 @@
 use std::{fmt, io};
 
-use tcpinfo::{AsSock, Packed, Queues, State, TcpInfo};
+use tcpinfo::{AsSock, Error, Packed, Queues, State, TcpInfo};
 
 use crate::{Failure, block::Block};
 
@@ -98,14 +98,20 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    /// Asks a socket right before it is closed. `info` is what it just said of itself.
-    pub(crate) fn ask(sock: &impl AsSock, block: &Block, info: Option<&Packed>) -> Self {
-        let Some(info) = info.map(Packed::unpack) else { return Self::default() };
+    /// Asks a socket right before it is closed, for its facts and for what says why it ends.
+    pub(crate) fn ask(sock: &impl AsSock, block: &Block) -> (Result<Packed, Error>, Self) {
+        match &TcpInfo::read(sock) {
+            Ok(info) => (Ok(Packed::from(info)), Self::of(sock, block, info)),
+            Err(_) => (Packed::read(sock), Self::default()),
+        }
+    }
+
+    fn of(sock: &impl AsSock, block: &Block, info: &TcpInfo) -> Self {
         let state = info.state();
         Self {
             state,
             error: if state == Some(State::Close) { pending_error(sock) } else { None },
-            has_unread: has_unread(sock, block, &info),
+            has_unread: has_unread(sock, block, info),
             is_abortive: is_abortive(sock),
         }
     }
@@ -114,14 +120,17 @@ impl Kernel {
 /// Whether bytes arrived that nobody has read. The queue is asked only if the counts leave room for
 /// doubt.
 fn has_unread(sock: &impl AsSock, block: &Block, info: &TcpInfo) -> bool {
-    let opened = block.opened_info.as_ref().and_then(|info| info.unpack().rx_bytes());
     let rx = block.rx_counts();
     // Linux counts the peer's end as one byte more.
     let end = u64::from(rx.ended_at != 0);
-    let all_read = match (info.rx_bytes(), opened) {
-        (Some(now), Some(then)) => now.saturating_sub(then) <= rx.bytes + end,
-        _ => false,
+    let before_wrapping = || {
+        let opened = block.opened_info.as_ref().map(Packed::unpack);
+        opened.and_then(|info| info.rx_bytes()).unwrap_or_default()
     };
+    let all_read = info.rx_bytes().is_some_and(|received| {
+        let read = rx.bytes + end;
+        received <= read || received <= before_wrapping() + read
+    });
     let unread = || Queues::read(sock).ok()?.unread_bytes;
     !all_read && unread().is_some_and(|bytes| bytes > 0)
 }

@@ -112,10 +112,6 @@ impl Snapshot {
         }
     }
 
-    pub(crate) const fn packed_info(&self) -> Option<&Packed> {
-        self.info.as_ref()
-    }
-
     /// Time since the stream was wrapped.
     pub const fn age(&self) -> Duration {
         self.taken_at.since(self.opened_at)
@@ -288,10 +284,6 @@ impl Remains {
 
     pub(crate) fn set_close_err(&mut self, error: &io::Error) {
         self.errors.get_or_insert_default().close = Some(Failure::from(error));
-    }
-
-    pub(crate) const fn packed_info(&self) -> Option<&Packed> {
-        self.info.as_ref()
     }
 
     /// The report. What the block says has not changed since the end.

@@ -14,6 +14,8 @@ use crate::{
 /// who closes waits for one system call at most.
 pub(crate) struct Slot {
     number: Mutex<Option<Number>>,
+    /// Whether there ever was a number; written only before the slot is shared.
+    is_used: bool,
 }
 
 #[cfg(unix)]
@@ -25,17 +27,19 @@ type Number = ();
 
 impl Slot {
     pub(crate) fn empty() -> Self {
-        Self { number: Mutex::new(None) }
+        Self { number: Mutex::new(None), is_used: false }
     }
 
-    /// Remembers the socket of a stream. The caller clears the slot before the stream closes.
-    pub(crate) fn fill(&self, stream: &impl StableSock) {
-        *lock(&self.number) = Some(number(stream.as_sock()));
+    /// A slot with the socket of a stream. The caller clears it before the stream closes.
+    pub(crate) fn of(stream: &impl StableSock) -> Self {
+        Self { number: Mutex::new(Some(number(stream.as_sock()))), is_used: true }
     }
 
     /// Forgets the socket. When this returns nobody asks it any more.
     pub(crate) fn clear(&self) {
-        *lock(&self.number) = None;
+        if self.is_used {
+            *lock(&self.number) = None;
+        }
     }
 
     /// Asks the socket, if there is one still.
@@ -49,6 +53,7 @@ impl Slot {
     }
 
     /// Lends the socket for the time of a call, if there is one still.
+    #[inline]
     fn ask<T>(&self, question: impl FnOnce(Sock<'_>) -> T) -> Option<T> {
         let number = lock(&self.number);
         // The lock is held until the answer is there.

@@ -39,6 +39,20 @@ impl<'a> BareSocket<'a> {
     }
 
     #[inline(always)]
+    pub(super) fn linger(&mut self) {
+        let mut linger = libc::linger { l_onoff: 0, l_linger: 0 };
+        let mut len = size_of_val(&linger) as libc::socklen_t;
+        let (socket, linger) = (black_box(self.socket), &raw mut linger);
+        let (level, option) = (libc::SOL_SOCKET, libc::SO_LINGER);
+        // SAFETY: `socket` is open, and the kernel writes at most the structure and its length.
+        let status = unsafe {
+            libc::getsockopt(socket.as_raw_fd(), level, option, linger.cast(), &raw mut len)
+        };
+        assert_eq!(status, 0, "every socket has this option");
+        black_box(linger);
+    }
+
+    #[inline(always)]
     pub(super) fn local_address(&mut self) {
         let mut len = self.address.len() as libc::socklen_t;
         let (socket, address) = (black_box(self.socket), self.address.as_mut_ptr());

@@ -92,7 +92,7 @@ pub(super) const FIGURES: &[Figure] = &[
     },
     Figure {
         name: "conn.lifecycle.facts",
-        what: "the same with kernel facts at both ends; floor: the six bare system calls",
+        what: "the same with kernel facts at both ends; floor: the seven bare system calls",
         unit: Unit::Nanoseconds,
         target: Target { limit: Limit::TimesFloor(1.15), allocs: None },
         measure: lifecycle::with_facts,

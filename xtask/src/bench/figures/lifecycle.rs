@@ -36,6 +36,7 @@ pub(super) fn with_facts() -> Result<Cost, Trouble> {
             bare.tcp_info();
             bare.tcp_congestion();
         }
+        bare.linger();
     };
     let options = observed();
     let subject = || drop(black_box(options.wrap(black_box(&stream))));
