@@ -17,7 +17,7 @@ use std::{
 use tcpinfo::Packed;
 
 use crate::{
-    ConnId, Failure,
+    ConnId, Failure, StableSock,
     clock::{self, Anchor},
     options::Labels,
     slot::Slot,
@@ -47,6 +47,8 @@ pub(crate) struct Block {
     pub(crate) group: u32,
     /// Where the kernel can be asked from outside.
     pub(crate) slot: Slot,
+    /// Whether there ever was a socket in the slot.
+    has_socket: bool,
     /// A write is waiting for room.
     is_writing: AtomicBool,
     /// Facts are wanted, and the stream lends no socket.
@@ -104,6 +106,7 @@ impl Block {
             reconnects: AtomicU32::new(0),
             group: 0,
             slot: Slot::empty(),
+            has_socket: false,
             is_writing: AtomicBool::new(false),
             facts_unavailable,
             failures: OnceLock::new(),
@@ -196,6 +199,20 @@ impl Block {
     /// Marks the connection as over for those who still hold a handle.
     pub(crate) fn end(&self, now: u64) {
         self.ended_at.store(now, Relaxed);
+    }
+
+    /// Allows to ask the stream's socket from outside, until [`close_slot`](Self::close_slot).
+    pub(crate) fn open_slot(&mut self, stream: &impl StableSock) {
+        self.slot = Slot::of(stream);
+        self.has_socket = true;
+    }
+
+    /// When this returns, nobody asks the socket from outside.
+    #[inline]
+    pub(crate) fn close_slot(&self) {
+        if self.has_socket {
+            self.slot.clear();
+        }
     }
 
     /// How long the connection lived; zero while it lives.

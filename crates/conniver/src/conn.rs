@@ -4,7 +4,7 @@ use std::{
     sync::Arc,
 };
 
-use tcpinfo::{AsSock, Packed};
+use tcpinfo::Packed;
 
 use crate::{
     CloseReason, Failure, Handle, Report, Snapshot, Tracker,
@@ -29,34 +29,10 @@ mod tokio_tcp;
 #[cfg(feature = "tokio")]
 pub use tokio_split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 
-/// How a stream's socket is asked.
-pub(crate) struct Probe<S> {
-    /// For its kernel facts.
-    facts: fn(&S) -> Result<Packed, tcpinfo::Error>,
-    /// For its kernel facts and for what says why the connection ends, right before it is closed.
-    ending: fn(&S, &Block) -> (Result<Packed, tcpinfo::Error>, Kernel),
-}
-
-impl<S: AsSock> Probe<S> {
-    pub(crate) fn of_socket() -> Self {
-        Self { facts: Packed::read, ending: Kernel::ask }
-    }
-}
-
-impl<S> Probe<S> {
-    pub(crate) fn facts(self, stream: &S) -> Result<Packed, tcpinfo::Error> {
-        (self.facts)(stream)
-    }
-}
-
-// Derived, they would ask for streams that can be copied.
-impl<S> Clone for Probe<S> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<S> Copy for Probe<S> {}
+/// Asks a stream's socket for its kernel facts; of a connection that is about to end also for what
+/// says why it ends.
+pub(crate) type Probe<S> =
+    fn(&S, ending: Option<&Block>) -> (Result<Packed, tcpinfo::Error>, Kernel);
 
 /// A stream that records what happens on it and is reported once when it ends.
 ///
@@ -129,10 +105,10 @@ impl<S> Conn<S> {
 
     /// Gives the stream back, still open, with the report that the observers then do not get.
     pub fn into_inner(mut self) -> (S, Report) {
-        self.block().slot.clear();
+        self.block().close_slot();
         let mut report = Report::begin(self.block());
         if let Some(probe) = self.watch.probe {
-            report.last.set_info(probe.facts(self.get_ref()));
+            report.last.set_info(probe(self.get_ref(), None).0);
         }
         let stream = self.take_stream();
         report.finish(CloseReason::GivenBack);
@@ -274,7 +250,7 @@ impl<S> Watch<S> {
         close: impl FnOnce(T) -> io::Result<()>,
     ) -> io::Result<()> {
         // First of all: from here on the socket may close at any moment.
-        self.block().slot.clear();
+        self.block().close_slot();
         if !self.options.observers().is_empty() {
             return self.end_observed(stream, lend, close);
         }
@@ -302,7 +278,7 @@ impl<S> Watch<S> {
         let closed = catch_unwind(AssertUnwindSafe(|| {
             let last = &mut report.last;
             if let Some(probe) = self.probe {
-                let (info, kernel) = (probe.ending)(lend(&stream), block);
+                let (info, kernel) = probe(lend(&stream), Some(block));
                 last.set_info(info);
                 evidence.kernel = kernel;
             }
@@ -334,7 +310,7 @@ impl<S> Watch<S> {
         let mut evidence = Evidence::of(block);
         let closed = catch_unwind(AssertUnwindSafe(|| {
             if let Some(probe) = self.probe {
-                let (info, kernel) = (probe.ending)(lend(&stream), block);
+                let (info, kernel) = probe(lend(&stream), Some(block));
                 remains.set_info(info);
                 evidence.kernel = kernel;
             }
@@ -355,7 +331,7 @@ impl<S> Watch<S> {
     fn sample_before_shutdown(&self, stream: &S) {
         let shutdown_info = &self.block().shutdown_info;
         let Some(probe) = self.probe.filter(|_| shutdown_info.get().is_none()) else { return };
-        if let Ok(info) = probe.facts(stream) {
+        if let (Ok(info), _) = probe(stream, None) {
             let _ = shutdown_info.set(info);
         }
     }

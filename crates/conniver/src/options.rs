@@ -13,7 +13,7 @@ use tcpinfo::{AsSock, Packed};
 
 use crate::{
     Conn, Observer, Role, StableSock, Tracker, addresses::addresses, block::Block, clock::Anchor,
-    conn::Probe, slot::Slot,
+    conn::Probe, reason::Kernel,
 };
 
 /// How connections are wrapped: made once, used for any number of them.
@@ -136,7 +136,7 @@ impl Options {
     /// Wraps a stream whose socket can be asked, also from outside while the stream is in use.
     pub fn wrap<S: StableSock>(&self, stream: S) -> Conn<S> {
         let mut block = self.block(&stream);
-        block.slot = Slot::of(&stream);
+        block.open_slot(&stream);
         Conn::new(stream, block, self.probe(), Arc::clone(&self.inner))
     }
 
@@ -179,7 +179,7 @@ impl Options {
     }
 
     fn probe<S: AsSock>(&self) -> Option<Probe<S>> {
-        self.inner.facts.then(Probe::of_socket)
+        if self.inner.facts { Some(Kernel::ask) } else { None }
     }
 
     fn labels(&self) -> Arc<Labels> {

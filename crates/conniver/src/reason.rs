@@ -98,11 +98,13 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    /// Asks a socket right before it is closed, for its facts and for what says why it ends.
-    pub(crate) fn ask(sock: &impl AsSock, block: &Block) -> (Result<Packed, Error>, Self) {
-        match &TcpInfo::read(sock) {
+    /// Asks a socket for its facts, and if its connection is about to end, for what says why.
+    pub(crate) fn ask(sock: &impl AsSock, ending: Option<&Block>) -> (Result<Packed, Error>, Self) {
+        let Some(block) = ending else { return (Packed::read(sock), Self::default()) };
+        let answer = TcpInfo::read(sock);
+        match &answer {
             Ok(info) => (Ok(Packed::from(info)), Self::of(sock, block, info)),
-            Err(_) => (Packed::read(sock), Self::default()),
+            Err(_) => (answer.map(|info| Packed::from(&info)), Self::default()),
         }
     }
 

@@ -13,9 +13,7 @@ use crate::{
 /// lock before the socket closes. So no number outlives its socket, none is duplicated, and an owner
 /// who closes waits for one system call at most.
 pub(crate) struct Slot {
-    number: Mutex<Option<Number>>,
-    /// Whether there ever was a number; written only before the slot is shared.
-    is_used: bool,
+    number: Mutex<Number>,
 }
 
 #[cfg(unix)]
@@ -23,23 +21,24 @@ type Number = std::os::fd::RawFd;
 #[cfg(windows)]
 type Number = std::os::windows::io::RawSocket;
 #[cfg(not(any(unix, windows)))]
-type Number = ();
+type Number = i32;
+
+/// No socket has this number on any system.
+const NONE: Number = !0;
 
 impl Slot {
     pub(crate) fn empty() -> Self {
-        Self { number: Mutex::new(None), is_used: false }
+        Self { number: Mutex::new(NONE) }
     }
 
     /// A slot with the socket of a stream. The caller clears it before the stream closes.
     pub(crate) fn of(stream: &impl StableSock) -> Self {
-        Self { number: Mutex::new(Some(number(stream.as_sock()))), is_used: true }
+        Self { number: Mutex::new(number(stream.as_sock())) }
     }
 
     /// Forgets the socket. When this returns nobody asks it any more.
     pub(crate) fn clear(&self) {
-        if self.is_used {
-            *lock(&self.number) = None;
-        }
+        *lock(&self.number) = NONE;
     }
 
     /// Asks the socket, if there is one still.
@@ -57,7 +56,7 @@ impl Slot {
     fn ask<T>(&self, question: impl FnOnce(Sock<'_>) -> T) -> Option<T> {
         let number = lock(&self.number);
         // The lock is held until the answer is there.
-        (*number).map(|number| with_sock(number, question))
+        (*number != NONE).then(|| with_sock(*number, question))
     }
 }
 
@@ -72,7 +71,9 @@ fn number(sock: Sock<'_>) -> Number {
 }
 
 #[cfg(not(any(unix, windows)))]
-fn number(_: Sock<'_>) -> Number {}
+fn number(_: Sock<'_>) -> Number {
+    NONE
+}
 
 #[cfg(unix)]
 #[allow(unsafe_code, reason = "the owner uses the stream and cannot lend it")]
@@ -91,6 +92,6 @@ fn with_sock<T>(number: Number, question: impl FnOnce(Sock<'_>) -> T) -> T {
 }
 
 #[cfg(not(any(unix, windows)))]
-fn with_sock<T>((): Number, question: impl FnOnce(Sock<'_>) -> T) -> T {
+fn with_sock<T>(_: Number, question: impl FnOnce(Sock<'_>) -> T) -> T {
     question(std::marker::PhantomData)
 }

@@ -188,19 +188,17 @@ impl Tracker {
 
     /// Adds a connection to those that live; without a place if there are too many.
     pub(crate) fn begin(&self, block: &Arc<Block>) -> Option<Place> {
-        let is_listed = self.may_list();
         let group = block.group;
-        let open = |sums: &mut ByGroup| {
+        let open = |sums: &mut ByGroup, is_listed| {
             if let Some(totals) = sums.of(group) {
                 totals.open(is_listed);
             }
         };
-        if is_listed {
-            Some(self.inner.registry.insert(Arc::clone(block), open))
-        } else {
-            self.inner.registry.note(|sums, _| open(sums));
-            None
+        if self.may_list() {
+            return self.inner.registry.insert(Arc::clone(block), open);
         }
+        self.inner.registry.note(|sums, _| open(sums, false));
+        None
     }
 
     /// Moves a connection from those that live to the sums, and keeps what is left of it.

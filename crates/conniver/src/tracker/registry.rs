@@ -1,5 +1,7 @@
 //! Who lives: shards of pages, so that nobody waits long for anybody.
 
+use std::num::NonZeroU32;
+
 use crate::{
     sync::{Mutex, MutexGuard, lock},
     thread_token::thread_token,
@@ -66,11 +68,26 @@ struct Shard<T, S, K> {
     gone_since: S,
 }
 
-/// Where a value lives.
+/// Where a value lives: a shard, and a place in it, in one word so that a connection keeps it for
+/// nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    shard: u32,
-    index: u32,
+pub(crate) struct Place(NonZeroU32);
+
+impl Place {
+    /// Places in a shard: more sockets than any system has.
+    const IN_SHARD: usize = (u32::MAX as usize - 1) / SHARDS;
+
+    fn new(shard: u32, index: u32) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(index * SHARDS as u32 + shard))
+    }
+
+    const fn shard(self) -> u32 {
+        (self.0.get() - 1) % SHARDS as u32
+    }
+
+    const fn index(self) -> u32 {
+        (self.0.get() - 1) / SHARDS as u32
+    }
 }
 
 /// What can be added up.
@@ -84,18 +101,17 @@ impl<T: Clone, S: Sum, K: Default> Registry<T, S, K> {
         Self { shards: Striped::new(), summing: Mutex::new(()) }
     }
 
-    /// Adds a value, and to the sums what its coming adds.
-    pub(crate) fn insert(&self, value: T, add: impl FnOnce(&mut S)) -> Place {
+    /// Adds a value, and to the sums what its coming adds: it has a place, or there is none left.
+    pub(crate) fn insert(&self, value: T, add: impl FnOnce(&mut S, bool)) -> Option<Place> {
         let shard = own_stripe();
         let mut inner = self.shards.get(shard);
-        if inner.free.is_empty() {
-            inner.add_page();
+        let index = inner.free_index();
+        if let Some(index) = index {
+            *inner.entry(index) = Some(value);
+            inner.live += 1;
         }
-        let index = inner.free.pop().unwrap_or_default();
-        *inner.entry(index) = Some(value);
-        inner.live += 1;
-        add(&mut inner.gone);
-        Place { shard, index }
+        add(&mut inner.gone, index.is_some());
+        index.map(|index| Place::new(shard, index))
     }
 
     /// Adds to the sums what belongs to no value.
@@ -106,12 +122,12 @@ impl<T: Clone, S: Sum, K: Default> Registry<T, S, K> {
 
     /// Removes a value, adds to the sums what it leaves, and keeps what shall be kept of it.
     pub(crate) fn remove(&self, place: Place, add: impl FnOnce(&mut S, &mut K)) -> Option<T> {
-        let inner = &mut *self.shards.get(place.shard);
-        let value = inner.entry(place.index).take();
+        let inner = &mut *self.shards.get(place.shard());
+        let value = inner.entry(place.index()).take();
         if value.is_some() {
-            inner.free.push(place.index);
+            inner.free.push(place.index());
             inner.live -= 1;
-            let was_counted = (place.index as usize) < inner.counted;
+            let was_counted = (place.index() as usize) < inner.counted;
             let sums = if was_counted { &mut inner.gone_since } else { &mut inner.gone };
             add(sums, &mut inner.kept);
         }
@@ -182,11 +198,14 @@ impl<T, S: Sum, K: Default> Default for Shard<T, S, K> {
 }
 
 impl<T: Clone, S: Sum, K: Default> Shard<T, S, K> {
-    fn add_page(&mut self) {
+    fn free_index(&mut self) -> Option<u32> {
         let first = self.pages.len() * PAGE;
-        self.pages.push(Box::new([const { None }; PAGE]));
-        // The lowest place is taken first.
-        self.free.extend((first..first + PAGE).rev().map(|index| index as u32));
+        if self.free.is_empty() && first + PAGE <= Place::IN_SHARD {
+            self.pages.push(Box::new([const { None }; PAGE]));
+            // The lowest place is taken first.
+            self.free.extend((first..first + PAGE).rev().map(|index| index as u32));
+        }
+        self.free.pop()
     }
 
     #[expect(clippy::indexing_slicing, reason = "a place is given out with its page, which stays")]
