@@ -26,6 +26,10 @@ impl Timestamp {
         Self(nanos)
     }
 
+    pub(crate) fn now() -> Self {
+        Anchor::now().opened()
+    }
+
     /// Nanoseconds since the Unix epoch.
     pub const fn unix_nanos(self) -> u64 {
         self.0

@@ -7,7 +7,7 @@ use std::{
 use tcpinfo::Packed;
 
 use crate::{
-    CloseReason, Failure, Handle, Report, Snapshot, Tracker,
+    CloseReason, Failure, Handle, Observer, Report, Snapshot, Tracker,
     block::Block,
     clock,
     close::Close,
@@ -130,16 +130,10 @@ impl<S> Conn<S> {
         self.end(Close::close)
     }
 
-    #[inline]
-    fn stream_and_watch(&mut self) -> (&mut S, &Watch<S>) {
-        (self.stream.as_mut().expect(WHOLE), &self.watch)
-    }
-
     /// The two that every read and write needs.
     #[inline]
-    fn parts(&mut self) -> (&mut S, &Block) {
-        let (stream, watch) = self.stream_and_watch();
-        (stream, watch.block())
+    fn parts(&mut self) -> (&mut S, &Watch<S>) {
+        (self.stream.as_mut().expect(WHOLE), &self.watch)
     }
 
     fn sample_before_shutdown(&self) {
@@ -219,6 +213,8 @@ struct Watch<S> {
     options: Shared,
     /// Where the tracker lists it, if it does.
     place: Option<Place>,
+    /// Whether an observer wants to know of every read and write.
+    watches_io: bool,
 }
 
 impl<S> Watch<S> {
@@ -227,7 +223,64 @@ impl<S> Watch<S> {
         block.group = options.group();
         let block = Arc::new(block);
         let place = options.tracked_by().and_then(|tracker| tracker.begin(&block));
-        Self { handle: Handle::new(block), probe, options, place }
+        let watches_io = options.watches_io();
+        Self { handle: Handle::new(block), probe, options, place, watches_io }
+    }
+
+    /// Counts what a read into `room` bytes through `&mut` did, and tells of it.
+    #[inline]
+    fn received(&self, room: usize, result: &io::Result<usize>) {
+        self.block().received(room, result);
+        self.tell_read(result.as_ref().copied());
+    }
+
+    /// The same of a read through `&`, which another thread may do at the same time.
+    #[inline]
+    fn received_shared(&self, room: usize, result: &io::Result<usize>) {
+        self.block().received_shared(room, result);
+        self.tell_read(result.as_ref().copied());
+    }
+
+    /// Counts what a write through `&mut` did, and tells of it.
+    #[inline]
+    fn sent(&self, result: &io::Result<usize>) {
+        self.block().sent(result);
+        self.tell_wrote(result.as_ref().copied());
+    }
+
+    /// The same of a write through `&`, which another thread may do at the same time.
+    #[inline]
+    fn sent_shared(&self, result: &io::Result<usize>) {
+        self.block().sent_shared(result);
+        self.tell_wrote(result.as_ref().copied());
+    }
+
+    #[inline]
+    fn tell_read(&self, result: Result<usize, &io::Error>) {
+        if self.watches_io {
+            self.tell_io(result, |observer| observer.read(&self.handle, result));
+        }
+    }
+
+    #[inline]
+    fn tell_wrote(&self, result: Result<usize, &io::Error>) {
+        if self.watches_io {
+            self.tell_io(result, |observer| observer.wrote(&self.handle, result));
+        }
+    }
+
+    /// What only says that the caller has to wait or to ask again is nothing to tell.
+    #[cold]
+    fn tell_io(&self, result: Result<usize, &io::Error>, event: impl Fn(&dyn Observer)) {
+        let again = [io::ErrorKind::WouldBlock, io::ErrorKind::Interrupted];
+        if result.is_err_and(|error| again.contains(&error.kind())) {
+            return;
+        }
+        tell(&self.options, |observer| {
+            if observer.wants_io() {
+                event(observer);
+            }
+        });
     }
 
     /// Tells the tracker that the connection is over.
@@ -340,8 +393,14 @@ impl<S> Watch<S> {
 // Derived, it would ask for streams that can be cloned.
 impl<S> Clone for Watch<S> {
     fn clone(&self) -> Self {
-        let Self { handle, probe, options, place } = self;
-        Self { handle: handle.clone(), probe: *probe, options: Arc::clone(options), place: *place }
+        let Self { handle, probe, options, place, watches_io } = self;
+        Self {
+            handle: handle.clone(),
+            probe: *probe,
+            options: Arc::clone(options),
+            place: *place,
+            watches_io: *watches_io,
+        }
     }
 }
 

@@ -32,6 +32,8 @@
 //!
 //! A [`Tracker`] knows every connection that its [`Options`] wrap: a list at any moment, with fresh
 //! kernel facts on request, totals that never go backwards, and the connections that ended last.
+//! A [`Listener`] wraps what it accepts and a [`Connector`] what it makes, and both tell of what did
+//! not come about.
 //!
 //! # Times
 //!
@@ -66,15 +68,19 @@ mod block;
 mod clock;
 mod close;
 mod conn;
+mod connector;
+mod dial;
 mod failure;
 mod handle;
 #[cfg(feature = "serde")]
 mod json;
+mod listener;
 mod observer;
 mod options;
 mod reason;
 mod report;
 mod slot;
+mod socket_options;
 mod stable;
 mod sync;
 mod thread_token;
@@ -85,11 +91,15 @@ pub use close::Close;
 pub use conn::Conn;
 #[cfg(feature = "tokio")]
 pub use conn::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
+pub use connector::{Connector, Target};
+pub use dial::{Attempt, ConnectError, FailReason, FailedConn};
 pub use failure::Failure;
 pub use handle::{ConnId, Handle, Role};
+pub use listener::Listener;
 pub use observer::{Observer, ReportSender, report_channel};
 pub use options::Options;
 pub use reason::CloseReason;
 pub use report::{Report, Snapshot, Warning};
+pub use socket_options::Keepalive;
 pub use stable::StableSock;
 pub use tracker::{Connection, Group, Order, Query, Rate, Rates, Totals, Tracker, TrackerBuilder};

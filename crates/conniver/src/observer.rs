@@ -1,5 +1,5 @@
 use std::{
-    fmt,
+    fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use crate::{Handle, Report, Snapshot, options::Shared};
+use crate::{FailedConn, Handle, Report, Snapshot, options::Shared};
 
 /// Is told when connections open and end.
 ///
@@ -37,6 +37,29 @@ pub trait Observer: Send + Sync + 'static {
     /// Right after a stream was wrapped. The handle may be kept to look at the connection later.
     fn opened(&self, conn: &Handle) {
         let _ = conn;
+    }
+
+    /// A connection did not come about: a [`Connector`](crate::Connector) could not make it, or a
+    /// [`Listener`](crate::Listener) not accept it.
+    fn failed(&self, failed: &FailedConn) {
+        let _ = failed;
+    }
+
+    /// After each read, if [`wants_io`](Self::wants_io): how many bytes came (zero at the end of the
+    /// stream), or why none did. A read that has to wait is told when it is done.
+    fn read(&self, conn: &Handle, result: Result<usize, &io::Error>) {
+        let _ = (conn, result);
+    }
+
+    /// After each write, if [`wants_io`](Self::wants_io): how many bytes went, or why none did.
+    fn wrote(&self, conn: &Handle, result: Result<usize, &io::Error>) {
+        let _ = (conn, result);
+    }
+
+    /// Whether [`read`](Self::read) and [`wrote`](Self::wrote) are to be called. Must always
+    /// answer the same. Default: no, and then a read or write costs nothing more.
+    fn wants_io(&self) -> bool {
+        false
     }
 
     /// Right before the descriptor closes, with the facts of this moment.

@@ -12,8 +12,8 @@ use std::{
 use tcpinfo::{AsSock, Packed};
 
 use crate::{
-    Conn, Observer, Role, StableSock, Tracker, addresses::addresses, block::Block, clock::Anchor,
-    conn::Probe, reason::Kernel,
+    Conn, Connector, FailedConn, Listener, Observer, Role, StableSock, Tracker,
+    addresses::addresses, block::Block, clock::Anchor, conn::Probe, observer::tell, reason::Kernel,
 };
 
 /// How connections are wrapped: made once, used for any number of them.
@@ -50,6 +50,8 @@ pub(crate) struct Inner {
     labels: Arc<Labels>,
     facts: bool,
     observers: Vec<Arc<dyn Observer>>,
+    /// Whether one of them wants to know of every read and write.
+    watches_io: bool,
     observer_panics: Arc<AtomicU64>,
     tracking: Option<Tracking>,
 }
@@ -82,6 +84,7 @@ impl Options {
                 labels: Arc::default(),
                 facts: true,
                 observers: Vec::new(),
+                watches_io: false,
                 observer_panics: Arc::default(),
                 tracking: None,
             }),
@@ -121,7 +124,9 @@ impl Options {
     /// Adds an observer; those added before stay.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
-        self.inner_mut().observers.push(Arc::new(observer));
+        let inner = self.inner_mut();
+        inner.watches_io |= observer.wants_io();
+        inner.observers.push(Arc::new(observer));
         self
     }
 
@@ -135,8 +140,14 @@ impl Options {
 
     /// Wraps a stream whose socket can be asked, also from outside while the stream is in use.
     pub fn wrap<S: StableSock>(&self, stream: S) -> Conn<S> {
+        self.wrap_after(stream, 0)
+    }
+
+    /// Wraps a stream that took so many attempts before.
+    pub(crate) fn wrap_after<S: StableSock>(&self, stream: S, reconnects: u32) -> Conn<S> {
         let mut block = self.block(&stream);
         block.open_slot(&stream);
+        block.reconnects = reconnects.into();
         Conn::new(stream, block, self.probe(), Arc::clone(&self.inner))
     }
 
@@ -165,10 +176,34 @@ impl Options {
         Conn::new(stream, block, None, Arc::clone(&self.inner))
     }
 
+    /// A listener whose connections are wrapped with these options, as of the server side unless a
+    /// side is set.
+    pub fn listener<L>(&self, listener: L) -> Listener<L> {
+        Listener::new(listener, self.clone().role_unless_set(Role::Server))
+    }
+
+    /// Makes connections that are wrapped with these options, as of the client side unless a side is
+    /// set.
+    pub fn connector(&self) -> Connector {
+        Connector::new(self.clone().role_unless_set(Role::Client))
+    }
+
     /// How often an observer panicked, of these options and of all derived from the same ones. A
     /// panic is contained and reaches nobody else.
     pub fn observer_panics(&self) -> u64 {
         self.inner.observer_panics.load(Relaxed)
+    }
+
+    /// Tells tracker and observers of a connection that did not come about.
+    pub(crate) fn tell_failed(&self, failed: &FailedConn) {
+        if let Some(tracker) = self.inner.tracked_by() {
+            tracker.fail(self.inner.group(), failed.reason);
+        }
+        tell(&self.inner, |observer| observer.failed(failed));
+    }
+
+    fn role_unless_set(self, role: Role) -> Self {
+        if self.inner.labels.role.is_some() { self } else { self.role(role) }
     }
 
     fn block(&self, stream: &impl AsSock) -> Block {
@@ -182,7 +217,7 @@ impl Options {
         if self.inner.facts { Some(Kernel::ask) } else { None }
     }
 
-    fn labels(&self) -> Arc<Labels> {
+    pub(crate) fn labels(&self) -> Arc<Labels> {
         Arc::clone(&self.inner.labels)
     }
 
@@ -206,6 +241,11 @@ impl Inner {
 
     pub(crate) fn count_observer_panic(&self) {
         self.observer_panics.fetch_add(1, Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn watches_io(&self) -> bool {
+        self.watches_io
     }
 
     /// The tracker of these connections, if they have one.

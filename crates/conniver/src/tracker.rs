@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    CloseReason, Handle, Report, Role,
+    CloseReason, FailReason, Handle, Report, Role,
     block::Block,
     clock,
     report::Remains,
@@ -228,6 +228,15 @@ impl Tracker {
         }
         // Not under the lock: it frees memory, and may run the caller's code.
         drop(forgotten);
+    }
+
+    /// Counts a connection that did not come about.
+    pub(crate) fn fail(&self, group: u32, reason: FailReason) {
+        self.inner.registry.note(|sums, _| {
+            if let Some(totals) = sums.of(group) {
+                totals.fail(reason);
+            }
+        });
     }
 
     /// Keeps what is left of a connection that ended.

@@ -15,18 +15,18 @@ impl<S: Read> Read for Conn<S> {
     #[inline]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let room = buf.len();
-        let (stream, block) = self.parts();
+        let (stream, watch) = self.parts();
         let result = stream.read(buf);
-        block.received(room, &result);
+        watch.received(room, &result);
         result
     }
 
     #[inline]
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let room = room_in(bufs);
-        let (stream, block) = self.parts();
+        let (stream, watch) = self.parts();
         let result = stream.read_vectored(bufs);
-        block.received(room, &result);
+        watch.received(room, &result);
         result
     }
 }
@@ -34,24 +34,24 @@ impl<S: Read> Read for Conn<S> {
 impl<S: Write> Write for Conn<S> {
     #[inline]
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let (stream, block) = self.parts();
+        let (stream, watch) = self.parts();
         let result = stream.write(buf);
-        block.sent(&result);
+        watch.sent(&result);
         result
     }
 
     #[inline]
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let (stream, block) = self.parts();
+        let (stream, watch) = self.parts();
         let result = stream.write_vectored(bufs);
-        block.sent(&result);
+        watch.sent(&result);
         result
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let (stream, block) = self.parts();
+        let (stream, watch) = self.parts();
         let result = stream.flush();
-        note_flush(block, &result);
+        note_flush(watch.block(), &result);
         result
     }
 }
@@ -64,7 +64,7 @@ where
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let room = buf.len();
         let result = self.get_ref().read(buf);
-        self.block().received_shared(room, &result);
+        self.watch.received_shared(room, &result);
         result
     }
 
@@ -72,7 +72,7 @@ where
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let room = room_in(bufs);
         let result = self.get_ref().read_vectored(bufs);
-        self.block().received_shared(room, &result);
+        self.watch.received_shared(room, &result);
         result
     }
 }
@@ -84,14 +84,14 @@ where
     #[inline]
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let result = self.get_ref().write(buf);
-        self.block().sent_shared(&result);
+        self.watch.sent_shared(&result);
         result
     }
 
     #[inline]
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let result = self.get_ref().write_vectored(bufs);
-        self.block().sent_shared(&result);
+        self.watch.sent_shared(&result);
         result
     }
 

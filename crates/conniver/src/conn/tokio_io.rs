@@ -8,6 +8,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::Watch;
 use crate::{
     Conn,
     block::{Block, Side},
@@ -22,8 +23,8 @@ macro_rules! counted_read {
             cx: &mut Context<'_>,
             buf: &mut ReadBuf<'_>,
         ) -> Poll<io::Result<()>> {
-            let (stream, block) = self.get_mut().parts();
-            $crate::conn::tokio_io::poll_read(block, stream, cx, buf)
+            let (stream, watch) = self.get_mut().parts();
+            $crate::conn::tokio_io::poll_read(watch, stream, cx, buf)
         }
     };
 }
@@ -37,8 +38,8 @@ macro_rules! counted_write {
             cx: &mut Context<'_>,
             buf: &[u8],
         ) -> Poll<io::Result<usize>> {
-            let (stream, block) = self.get_mut().parts();
-            $crate::conn::tokio_io::poll_write(block, stream, cx, buf)
+            let (stream, watch) = self.get_mut().parts();
+            $crate::conn::tokio_io::poll_write(watch, stream, cx, buf)
         }
 
         #[inline]
@@ -47,8 +48,8 @@ macro_rules! counted_write {
             cx: &mut Context<'_>,
             bufs: &[IoSlice<'_>],
         ) -> Poll<io::Result<usize>> {
-            let (stream, block) = self.get_mut().parts();
-            $crate::conn::tokio_io::poll_write_vectored(block, stream, cx, bufs)
+            let (stream, watch) = self.get_mut().parts();
+            $crate::conn::tokio_io::poll_write_vectored(watch, stream, cx, bufs)
         }
 
         fn is_write_vectored(&self) -> bool {
@@ -56,15 +57,15 @@ macro_rules! counted_write {
         }
 
         fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            let (stream, block) = self.get_mut().parts();
-            $crate::conn::tokio_io::poll_flush(block, stream, cx)
+            let (stream, watch) = self.get_mut().parts();
+            $crate::conn::tokio_io::poll_flush(watch.block(), stream, cx)
         }
 
         fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
             let this = self.get_mut();
             this.sample_before_shutdown();
-            let (stream, block) = this.parts();
-            $crate::conn::tokio_io::poll_shutdown(block, stream, cx)
+            let (stream, watch) = this.parts();
+            $crate::conn::tokio_io::poll_shutdown(watch.block(), stream, cx)
         }
     };
 }
@@ -87,8 +88,8 @@ impl<S> Conn<S> {
 
 /// Counts by how far the buffer was filled, whatever the answer says, and leaves it as it is.
 #[inline]
-pub(super) fn poll_read(
-    block: &Block,
+pub(super) fn poll_read<S>(
+    watch: &Watch<S>,
     stream: &mut (impl AsyncRead + Unpin),
     cx: &mut Context<'_>,
     buf: &mut ReadBuf<'_>,
@@ -98,45 +99,46 @@ pub(super) fn poll_read(
     let poll = Pin::new(stream).poll_read(cx, buf);
     let moved = buf.filled().len().saturating_sub(before);
     match &poll {
+        Poll::Ready(Ok(())) => watch.received(room, &Ok(moved)),
         Poll::Ready(Err(error)) => {
-            block.received(0, &Ok(moved));
-            block.note_error(Side::Rx, error);
+            watch.block().received(0, &Ok(moved));
+            watch.block().note_error(Side::Rx, error);
+            watch.tell_read(Err(error));
         }
-        Poll::Ready(Ok(())) => block.received(room, &Ok(moved)),
-        Poll::Pending => block.received(0, &Ok(moved)),
+        Poll::Pending => watch.block().received(0, &Ok(moved)),
     }
     poll
 }
 
 #[inline]
-pub(super) fn poll_write(
-    block: &Block,
+pub(super) fn poll_write<S>(
+    watch: &Watch<S>,
     stream: &mut (impl AsyncWrite + Unpin),
     cx: &mut Context<'_>,
     buf: &[u8],
 ) -> Poll<io::Result<usize>> {
     let poll = Pin::new(stream).poll_write(cx, buf);
-    note_write(block, &poll);
+    note_write(watch, &poll);
     poll
 }
 
 #[inline]
-pub(super) fn poll_write_vectored(
-    block: &Block,
+pub(super) fn poll_write_vectored<S>(
+    watch: &Watch<S>,
     stream: &mut (impl AsyncWrite + Unpin),
     cx: &mut Context<'_>,
     bufs: &[IoSlice<'_>],
 ) -> Poll<io::Result<usize>> {
     let poll = Pin::new(stream).poll_write_vectored(cx, bufs);
-    note_write(block, &poll);
+    note_write(watch, &poll);
     poll
 }
 
 #[inline]
-fn note_write(block: &Block, poll: &Poll<io::Result<usize>>) {
-    block.set_writing(poll.is_pending());
+fn note_write<S>(watch: &Watch<S>, poll: &Poll<io::Result<usize>>) {
+    watch.block().set_writing(poll.is_pending());
     if let Poll::Ready(result) = poll {
-        block.sent(result);
+        watch.sent(result);
     }
 }
 

@@ -19,14 +19,14 @@ use super::{
     WHOLE, Watch,
     tokio_io::{counted_read, counted_write},
 };
-use crate::{Conn, Handle, Snapshot, block::Block};
+use crate::{Conn, Handle, Snapshot};
 
 impl Conn<TcpStream> {
     /// Splits the connection into a half that reads and one that writes, for the same task.
     ///
     /// The counterpart of [`TcpStream::split`].
     pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
-        let (stream, watch) = self.stream_and_watch();
+        let (stream, watch) = self.parts();
         let (read, write) = stream.split();
         (ReadHalf { half: read, watch }, WriteHalf { half: write, watch })
     }
@@ -60,14 +60,14 @@ pub struct WriteHalf<'a> {
 }
 
 impl<'a> ReadHalf<'a> {
-    fn parts(&mut self) -> (&mut tcp::ReadHalf<'a>, &Block) {
-        (&mut self.half, self.watch.block())
+    fn parts(&mut self) -> (&mut tcp::ReadHalf<'a>, &Watch<TcpStream>) {
+        (&mut self.half, self.watch)
     }
 }
 
 impl<'a> WriteHalf<'a> {
-    fn parts(&mut self) -> (&mut tcp::WriteHalf<'a>, &Block) {
-        (&mut self.half, self.watch.block())
+    fn parts(&mut self) -> (&mut tcp::WriteHalf<'a>, &Watch<TcpStream>) {
+        (&mut self.half, self.watch)
     }
 
     fn bare(&self) -> &tcp::WriteHalf<'a> {
@@ -222,7 +222,7 @@ impl Drop for OwnedWriteHalf {
     fn drop(&mut self) {
         if let Some(half) = self.half.take() {
             self.whole.watch.sample_before_shutdown(half.as_ref());
-            self.block().tx.end();
+            self.watch().block().tx.end();
             self.whole.let_go(half, drop);
         }
     }
@@ -251,8 +251,8 @@ macro_rules! looks_at_the_whole {
 
             /// The two that every read and write needs.
             #[inline]
-            fn parts(&mut self) -> (&mut tcp::$half, &Block) {
-                (self.half.as_mut().expect(WHOLE), self.whole.watch.block())
+            fn parts(&mut self) -> (&mut tcp::$half, &Watch<TcpStream>) {
+                (self.half.as_mut().expect(WHOLE), &self.whole.watch)
             }
 
             /// A handle to look at the connection from elsewhere.
@@ -265,8 +265,8 @@ macro_rules! looks_at_the_whole {
                 self.whole.watch.handle.snapshot()
             }
 
-            pub(super) fn block(&self) -> &Block {
-                self.whole.watch.block()
+            pub(super) fn watch(&self) -> &Watch<TcpStream> {
+                &self.whole.watch
             }
         }
 

@@ -1,7 +1,7 @@
 //! What tokio's TCP stream and its halves offer besides the traits.
 //!
 //! The same methods serve the connection and its halves; each of these has `tcp`, the bare stream,
-//! and `block`, where it is counted. Those that move bytes count them as shared, because they take
+//! and `watch`, where it is counted. Those that move bytes count them as shared, because they take
 //! `&self`.
 
 use std::{
@@ -16,8 +16,11 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::tokio_split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
-use crate::{Conn, Report, block::Block, block::Side};
+use super::{
+    Watch,
+    tokio_split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf},
+};
+use crate::{Conn, Report, block::Side};
 
 macro_rules! addresses_and_readiness {
     () => {
@@ -69,7 +72,7 @@ macro_rules! reading {
         pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
             let room = buf.len();
             let result = self.tcp().try_read(buf);
-            self.block().received_shared(room, &result);
+            self.watch().received_shared(room, &result);
             result
         }
 
@@ -81,7 +84,7 @@ macro_rules! reading {
         pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
             let room = bufs.iter().map(|buf| buf.len()).sum();
             let result = self.tcp().try_read_vectored(bufs);
-            self.block().received_shared(room, &result);
+            self.watch().received_shared(room, &result);
             result
         }
 
@@ -93,7 +96,7 @@ macro_rules! reading {
         pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
             let room = buf.remaining_mut();
             let result = self.tcp().try_read_buf(buf);
-            self.block().received_shared(room, &result);
+            self.watch().received_shared(room, &result);
             result
         }
 
@@ -105,7 +108,7 @@ macro_rules! reading {
         pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
             let result = self.tcp().peek(buf).await;
             if let Err(error) = &result {
-                self.block().note_error(Side::Rx, error);
+                self.watch().block().note_error(Side::Rx, error);
             }
             result
         }
@@ -123,7 +126,7 @@ macro_rules! reading {
         ) -> Poll<io::Result<usize>> {
             let poll = self.tcp().poll_peek(cx, buf);
             if let Poll::Ready(Err(error)) = &poll {
-                self.block().note_error(Side::Rx, error);
+                self.watch().block().note_error(Side::Rx, error);
             }
             poll
         }
@@ -148,7 +151,7 @@ macro_rules! writing {
         /// Those of the bare stream.
         pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
             let result = self.tcp().try_write(buf);
-            self.block().sent_shared(&result);
+            self.watch().sent_shared(&result);
             result
         }
 
@@ -159,7 +162,7 @@ macro_rules! writing {
         /// Those of the bare stream.
         pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
             let result = self.tcp().try_write_vectored(bufs);
-            self.block().sent_shared(&result);
+            self.watch().sent_shared(&result);
             result
         }
     };
@@ -303,6 +306,10 @@ impl Conn<TcpStream> {
     fn tcp(&self) -> &TcpStream {
         self.get_ref()
     }
+
+    fn watch(&self) -> &Watch<TcpStream> {
+        &self.watch
+    }
 }
 
 impl ReadHalf<'_> {
@@ -313,8 +320,8 @@ impl ReadHalf<'_> {
         self.half.as_ref()
     }
 
-    fn block(&self) -> &Block {
-        self.watch.block()
+    fn watch(&self) -> &Watch<TcpStream> {
+        self.watch
     }
 }
 
@@ -326,8 +333,8 @@ impl WriteHalf<'_> {
         self.half.as_ref()
     }
 
-    fn block(&self) -> &Block {
-        self.watch.block()
+    fn watch(&self) -> &Watch<TcpStream> {
+        self.watch
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{CloseReason, block::Block};
+use crate::{CloseReason, FailReason, block::Block};
 
 use super::registry::Sum;
 
@@ -30,6 +30,7 @@ pub struct Totals {
     /// How long the connections that ended had lived, all together.
     pub lived: Duration,
     closed: [u64; CloseReason::ALL.len()],
+    failed: [u64; FailReason::ALL.len()],
 }
 
 impl Totals {
@@ -41,6 +42,23 @@ impl Totals {
     /// Connections that ended for this reason.
     pub fn closed_by(&self, reason: CloseReason) -> u64 {
         self.closed.get(reason as usize).copied().unwrap_or_default()
+    }
+
+    /// Connections that did not come about: a connector could not make, or a listener not accept
+    /// them.
+    pub fn failed(&self) -> u64 {
+        self.failed.iter().sum()
+    }
+
+    /// Connections that did not come about for this reason.
+    pub fn failed_by(&self, reason: FailReason) -> u64 {
+        self.failed.get(reason as usize).copied().unwrap_or_default()
+    }
+
+    pub(super) fn fail(&mut self, reason: FailReason) {
+        if let Some(count) = self.failed.get_mut(reason as usize) {
+            *count += 1;
+        }
     }
 
     pub(super) fn open(&mut self, is_listed: bool) {
@@ -73,7 +91,8 @@ impl Totals {
         self.rx_ops = self.rx_ops.wrapping_add(other.rx_ops);
         self.tx_ops = self.tx_ops.wrapping_add(other.tx_ops);
         self.lived += other.lived;
-        for (count, other) in self.closed.iter_mut().zip(other.closed) {
+        let reasons = self.closed.iter_mut().zip(other.closed);
+        for (count, other) in reasons.chain(self.failed.iter_mut().zip(other.failed)) {
             *count += other;
         }
     }
