@@ -279,8 +279,19 @@ fn having_to_wait_is_not_told() {
     assert_eq!(conn.read(&mut [0; 8]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     assert!(log.0.lock().unwrap().is_empty());
     conn.set_nonblocking(false).unwrap();
+    peer.write_all(b"now").unwrap();
+    conn.read_exact(&mut [0; 3]).unwrap();
+    assert_eq!(*log.0.lock().unwrap(), ["read Ok(3)"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn errors_of_reading_are_told() {
+    let log = IoLog(Arc::default(), true);
+    let (listener, address) = listener();
+    let mut conn = Options::new().observer(log.clone()).connector().connect(address).unwrap();
+    let (peer, _) = listener.accept().unwrap();
     SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
-    peer.flush().unwrap();
     drop(peer);
     conn.read(&mut [0; 8]).unwrap_err();
     assert_eq!(*log.0.lock().unwrap(), ["read Err(ConnectionReset)"]);
