@@ -43,6 +43,9 @@ pub(crate) struct Block {
     /// When the connection was closed or given back, by the monotonic clock; zero while it lives.
     pub(crate) ended_at: AtomicU64,
     pub(crate) reconnects: AtomicU32,
+    /// Marks that were set on the connection, and those that still are.
+    pub(crate) marks_set: AtomicU32,
+    pub(crate) marks_alive: AtomicU32,
     /// The group that a tracker counts it in.
     pub(crate) group: u32,
     /// Where the kernel can be asked from outside.
@@ -104,6 +107,8 @@ impl Block {
             shutdown_info: OnceLock::new(),
             ended_at: AtomicU64::new(0),
             reconnects: AtomicU32::new(0),
+            marks_set: AtomicU32::new(0),
+            marks_alive: AtomicU32::new(0),
             group: 0,
             slot: Slot::empty(),
             has_socket: false,

@@ -75,6 +75,7 @@ mod handle;
 #[cfg(feature = "serde")]
 mod json;
 mod listener;
+mod mark;
 mod observer;
 mod options;
 mod reason;
@@ -96,10 +97,14 @@ pub use dial::{Attempt, ConnectError, FailReason, FailedConn};
 pub use failure::Failure;
 pub use handle::{ConnId, Handle, Role};
 pub use listener::Listener;
+pub use mark::{Difference, Mark};
 pub use observer::{Observer, ReportSender, report_channel};
 pub use options::Options;
 pub use reason::CloseReason;
 pub use report::{Report, Snapshot, Warning};
 pub use socket_options::Keepalive;
 pub use stable::StableSock;
-pub use tracker::{Connection, Group, Order, Query, Rate, Rates, Totals, Tracker, TrackerBuilder};
+pub use tracker::{
+    Alarm, Connection, Group, Order, Query, Rate, Rates, Totals, Tracker, TrackerBuilder, Trouble,
+    Watchdog,
+};

@@ -21,10 +21,12 @@ mod rates;
 mod registry;
 mod ring;
 mod totals;
+mod watchdog;
 
 pub use connection::{Connection, Order, Query};
 pub use rates::{Rate, Rates};
 pub use totals::Totals;
+pub use watchdog::{Alarm, Trouble, Watchdog};
 
 pub(crate) use registry::Place;
 

@@ -1,0 +1,140 @@
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+
+use tcpinfo::TcpInfo;
+
+use crate::{Handle, clock};
+
+/// A point in the life of a connection, such as the start of a request on it; its
+/// [`difference`](Self::difference) says what happened since.
+///
+/// ```
+/// use std::io::Write;
+/// use conniver::Options;
+///
+/// let mut conn = Options::new().wrap_opaque(Vec::new());
+/// let mark = conn.handle().mark();
+/// conn.write_all(b"request").unwrap();
+/// let difference = mark.difference();
+/// assert_eq!(difference.tx_bytes, 7);
+/// assert!(!difference.is_shared);
+/// ```
+#[derive(Debug)]
+pub struct Mark {
+    handle: Handle,
+    at: u64,
+    rx_bytes: u64,
+    tx_bytes: u64,
+    info: Option<TcpInfo>,
+    /// How many marks had been set on the connection when this one was.
+    number: u32,
+    was_alone: bool,
+}
+
+/// What happened on a connection between two points.
+///
+/// What the kernel counts is absent if one of the two points has no facts, or this system does not
+/// count it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Difference {
+    /// Time between the two points.
+    pub took: Duration,
+    /// Bytes that the program received.
+    pub rx_bytes: u64,
+    /// Bytes that the program sent.
+    pub tx_bytes: u64,
+    /// Segments that were sent again.
+    pub retransmitted_segs: Option<u64>,
+    /// Payload that was sent again, in bytes.
+    pub retransmitted_bytes: Option<u64>,
+    /// Time during which the peer's window held back our data.
+    pub peer_window_limited: Option<Duration>,
+    /// Time during which our send buffer held back our data.
+    pub send_buffer_limited: Option<Duration>,
+    /// Smoothed round-trip time at the first point.
+    pub rtt_before: Option<Duration>,
+    /// Smoothed round-trip time at the second point.
+    pub rtt_after: Option<Duration>,
+    /// Whether the connection bore other marks between the two points: then what happened is not
+    /// that of one request alone.
+    pub is_shared: bool,
+}
+
+impl Handle {
+    /// Marks this point in the connection's life, and asks the kernel: two system calls.
+    pub fn mark(&self) -> Mark {
+        let block = self.block();
+        let number = block.marks_set.fetch_add(1, Relaxed).wrapping_add(1);
+        let was_alone = block.marks_alive.fetch_add(1, Relaxed) == 0;
+        Mark {
+            at: clock::precise(),
+            rx_bytes: self.rx_bytes(),
+            tx_bytes: self.tx_bytes(),
+            info: self.tcp_info().and_then(Result::ok),
+            number,
+            was_alone,
+            handle: self.clone(),
+        }
+    }
+}
+
+impl Mark {
+    /// The connection.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// What happened since the mark was set. The kernel is asked again; of a connection that has
+    /// ended meanwhile only what the program counted is known.
+    pub fn difference(&self) -> Difference {
+        let block = self.handle.block();
+        let info = self.handle.tcp_info().and_then(Result::ok);
+        let both = self.info.as_ref().zip(info.as_ref());
+        let grown = |count: fn(&TcpInfo) -> Option<u64>| {
+            let (before, after) = both?;
+            Some(grown_by(count(before)?, count(after)?))
+        };
+        let longer = |time: fn(&TcpInfo) -> Option<Duration>| {
+            let (before, after) = both?;
+            Some(time(after)?.saturating_sub(time(before)?))
+        };
+        Difference {
+            took: Duration::from_nanos(clock::precise().saturating_sub(self.at)),
+            rx_bytes: self.handle.rx_bytes().wrapping_sub(self.rx_bytes),
+            tx_bytes: self.handle.tx_bytes().wrapping_sub(self.tx_bytes),
+            retransmitted_segs: grown(TcpInfo::retransmitted_segs),
+            retransmitted_bytes: grown(TcpInfo::retransmitted_bytes),
+            peer_window_limited: longer(TcpInfo::peer_window_limited),
+            send_buffer_limited: longer(TcpInfo::send_buffer_limited),
+            rtt_before: self.info.as_ref().and_then(TcpInfo::rtt),
+            rtt_after: info.as_ref().and_then(TcpInfo::rtt),
+            is_shared: !self.was_alone || block.marks_set.load(Relaxed) != self.number,
+        }
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        self.handle.block().marks_alive.fetch_sub(1, Relaxed);
+    }
+}
+
+/// How much a counter has grown that may be one of 32 bits, and begin again at zero.
+fn grown_by(before: u64, after: u64) -> u64 {
+    match after.checked_sub(before) {
+        Some(grown) => grown,
+        None => after.wrapping_sub(before) & u64::from(u32::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grown_by;
+
+    #[test]
+    fn counters_of_32_bits_begin_again() {
+        assert_eq!(grown_by(7, 12), 5);
+        assert_eq!(grown_by(u64::from(u32::MAX), 2), 3);
+        assert_eq!(grown_by(5, 5), 0);
+    }
+}
