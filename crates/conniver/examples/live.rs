@@ -11,11 +11,14 @@ use conniver::{Options, Order, Query, Rates, Report, Tracker, Watchdog};
 fn main() -> io::Result<()> {
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7007".to_owned());
     let tracker = Tracker::new();
+    let bare = TcpListener::bind(&address).map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on {address:?}: {error}"))
+    })?;
     let listener = Options::new()
         .category("echo")
         .tracker(&tracker)
         .observer(|report: &Report| println!("ended: {report}"))
-        .listener(TcpListener::bind(&address)?)
+        .listener(bare)
         .back_off(true);
     println!("listening on {}", listener.local_addr()?);
 

@@ -38,14 +38,9 @@ pub(crate) struct Block {
     pub(crate) tx: Direction,
     pub(crate) labels: Arc<Labels>,
     pub(crate) opened_info: Option<Packed>,
-    /// Facts of the moment before our side was shut down for writing.
-    pub(crate) shutdown_info: OnceLock<Packed>,
     /// When the connection was closed or given back, by the monotonic clock; zero while it lives.
     pub(crate) ended_at: AtomicU64,
     pub(crate) reconnects: AtomicU32,
-    /// Marks that were set on the connection, and those that still are.
-    pub(crate) marks_set: AtomicU32,
-    pub(crate) marks_alive: AtomicU32,
     /// The group that a tracker counts it in.
     pub(crate) group: u32,
     /// Where the kernel can be asked from outside.
@@ -56,10 +51,22 @@ pub(crate) struct Block {
     is_writing: AtomicBool,
     /// Facts are wanted, and the stream lends no socket.
     facts_unavailable: bool,
-    /// Made for the first error only, so that most connections never meet the lock.
+    /// Made for the first of what it holds: most connections never have any, or only at their end.
+    rare: OnceLock<Box<Rare>>,
+}
+
+/// What most connections do without.
+#[derive(Default)]
+pub(crate) struct Rare {
+    /// Facts of the moment before our side was shut down for writing.
+    pub(crate) shutdown_info: OnceLock<Packed>,
+    /// Made for the first error.
     failures: OnceLock<Box<Mutex<Failures>>>,
     /// Made for the first thread that shares a direction with its owner.
     spills: OnceLock<Box<Spills>>,
+    /// Marks that were set on the connection, and those that still are.
+    pub(crate) marks_set: AtomicU32,
+    pub(crate) marks_alive: AtomicU32,
 }
 
 /// The last error of each sort.
@@ -104,18 +111,14 @@ impl Block {
             tx: Direction::default(),
             labels,
             opened_info: None,
-            shutdown_info: OnceLock::new(),
             ended_at: AtomicU64::new(0),
             reconnects: AtomicU32::new(0),
-            marks_set: AtomicU32::new(0),
-            marks_alive: AtomicU32::new(0),
             group: 0,
             slot: Slot::empty(),
             has_socket: false,
             is_writing: AtomicBool::new(false),
             facts_unavailable,
-            failures: OnceLock::new(),
-            spills: OnceLock::new(),
+            rare: OnceLock::new(),
         }
     }
 
@@ -226,15 +229,28 @@ impl Block {
     }
 
     pub(crate) fn rx_counts(&self) -> Counts {
-        self.rx.counts(self.spills.get().map(|spills| &spills.rx))
+        self.rx.counts(self.spilled().map(|spills| &spills.rx))
     }
 
     pub(crate) fn tx_counts(&self) -> Counts {
-        self.tx.counts(self.spills.get().map(|spills| &spills.tx))
+        self.tx.counts(self.spilled().map(|spills| &spills.tx))
+    }
+
+    /// What the kernel knew right before our side was shut down for writing, if it was.
+    pub(crate) fn shutdown_info(&self) -> Option<&Packed> {
+        self.rare.get()?.shutdown_info.get()
+    }
+
+    pub(crate) fn rare(&self) -> &Rare {
+        self.rare.get_or_init(Box::default)
+    }
+
+    fn spilled(&self) -> Option<&Spills> {
+        self.rare.get()?.spills.get().map(|spills| &**spills)
     }
 
     fn spills(&self) -> &Spills {
-        self.spills.get_or_init(Box::default)
+        self.rare().spills.get_or_init(Box::default)
     }
 
     #[inline]
@@ -263,7 +279,7 @@ impl Block {
     }
 
     pub(crate) fn failures(&self) -> Failures {
-        let mut failures = match self.failures.get() {
+        let mut failures = match self.rare.get().and_then(|rare| rare.failures.get()) {
             Some(failures) => failures.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             None => Failures::default(),
         };
@@ -274,7 +290,7 @@ impl Block {
     }
 
     fn note_failure(&self, note: impl FnOnce(&mut Failures)) {
-        let failures = self.failures.get_or_init(Box::default);
+        let failures = self.rare().failures.get_or_init(Box::default);
         note(&mut failures.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }

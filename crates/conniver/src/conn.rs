@@ -382,10 +382,10 @@ impl<S> Watch<S> {
     /// Asks the kernel once, before our side is shut down and the state that the connection was in
     /// is gone. If the facts cannot be had, the close will say why.
     fn sample_before_shutdown(&self, stream: &S) {
-        let shutdown_info = &self.block().shutdown_info;
-        let Some(probe) = self.probe.filter(|_| shutdown_info.get().is_none()) else { return };
+        let block = self.block();
+        let Some(probe) = self.probe.filter(|_| block.shutdown_info().is_none()) else { return };
         if let (Ok(info), _) = probe(stream, None) {
-            let _ = shutdown_info.set(info);
+            let _ = block.rare().shutdown_info.set(info);
         }
     }
 }

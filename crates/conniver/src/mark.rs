@@ -63,9 +63,9 @@ pub struct Difference {
 impl Handle {
     /// Marks this point in the connection's life, and asks the kernel: two system calls.
     pub fn mark(&self) -> Mark {
-        let block = self.block();
-        let number = block.marks_set.fetch_add(1, Relaxed).wrapping_add(1);
-        let was_alone = block.marks_alive.fetch_add(1, Relaxed) == 0;
+        let rare = self.block().rare();
+        let number = rare.marks_set.fetch_add(1, Relaxed).wrapping_add(1);
+        let was_alone = rare.marks_alive.fetch_add(1, Relaxed) == 0;
         Mark {
             at: clock::precise(),
             rx_bytes: self.rx_bytes(),
@@ -108,14 +108,14 @@ impl Mark {
             send_buffer_limited: longer(TcpInfo::send_buffer_limited),
             rtt_before: self.info.as_ref().and_then(TcpInfo::rtt),
             rtt_after: info.as_ref().and_then(TcpInfo::rtt),
-            is_shared: !self.was_alone || block.marks_set.load(Relaxed) != self.number,
+            is_shared: !self.was_alone || block.rare().marks_set.load(Relaxed) != self.number,
         }
     }
 }
 
 impl Drop for Mark {
     fn drop(&mut self) {
-        self.handle.block().marks_alive.fetch_sub(1, Relaxed);
+        self.handle.block().rare().marks_alive.fetch_sub(1, Relaxed);
     }
 }
 

@@ -180,7 +180,7 @@ impl Evidence {
             tx_ended_at: block.tx_counts().ended_at,
             is_writing: block.is_writing(),
             is_panicking: std::thread::panicking(),
-            shutdown_state: block.shutdown_info.get().and_then(|info| info.unpack().state()),
+            shutdown_state: block.shutdown_info().and_then(|info| info.unpack().state()),
             kernel: Kernel::default(),
         }
     }

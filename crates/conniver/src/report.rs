@@ -139,7 +139,7 @@ impl Snapshot {
 
     /// What the kernel knew right before our side was shut down for writing, if it was.
     pub fn shutdown_info(&self) -> Option<TcpInfo> {
-        self.block.shutdown_info.get().map(Packed::unpack)
+        self.block.shutdown_info().map(Packed::unpack)
     }
 
     /// What deserves attention in the facts of both samples, by the default [`Thresholds`]; each
