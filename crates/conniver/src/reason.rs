@@ -109,6 +109,7 @@ impl Kernel {
     }
 
     fn of(sock: &impl AsSock, block: &Block, info: &TcpInfo) -> Self {
+        block.slot.count_as(info);
         let state = info.state();
         Self {
             state,

@@ -1,5 +1,7 @@
 //! The number of a connection's socket, lent to those who look at it from outside.
 
+use std::time::Duration;
+
 use tcpinfo::{Error, Packed, Sock, TcpInfo};
 
 use crate::{
@@ -13,7 +15,54 @@ use crate::{
 /// lock before the socket closes. So no number outlives its socket, none is duplicated, and an owner
 /// who closes waits for one system call at most.
 pub(crate) struct Slot {
-    number: Mutex<Number>,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    number: Number,
+    counts: KernelCounts,
+}
+
+/// What the kernel had counted when it was last asked for a sum, as numbers that only grow.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct KernelCounts {
+    pub(crate) retransmitted_segs: u64,
+    pub(crate) retransmitted_bytes: u64,
+    pub(crate) peer_window_limited: u64,
+    pub(crate) send_buffer_limited: u64,
+}
+
+impl KernelCounts {
+    /// Takes over a newer reading. What is absent in it stays as it was.
+    fn grow(&mut self, info: &TcpInfo) {
+        grow(&mut self.retransmitted_segs, info.retransmitted_segs());
+        grow(&mut self.retransmitted_bytes, info.retransmitted_bytes());
+        grow_time(&mut self.peer_window_limited, info.peer_window_limited());
+        grow_time(&mut self.send_buffer_limited, info.send_buffer_limited());
+    }
+}
+
+/// Brings a count up to a newer reading. Some systems count in 32 bits, and begin again at zero.
+fn grow(count: &mut u64, reading: Option<u64>) {
+    const TURN: u64 = 1 << 32;
+
+    let Some(reading) = reading else { return };
+    let low = *count % TURN;
+    if reading >= *count {
+        *count = reading;
+    } else if reading < TURN && reading >= low {
+        *count += reading - low;
+    } else if reading < TURN && low - reading > TURN / 2 {
+        *count += TURN - low + reading;
+    }
+    // Otherwise it shrank, which no count does.
+}
+
+/// Times are counted in wide numbers everywhere.
+fn grow_time(nanos: &mut u64, reading: Option<Duration>) {
+    if let Some(time) = reading {
+        *nanos = (*nanos).max(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    }
 }
 
 #[cfg(unix)]
@@ -28,17 +77,21 @@ const NONE: Number = !0;
 
 impl Slot {
     pub(crate) fn empty() -> Self {
-        Self { number: Mutex::new(NONE) }
+        Self::with(NONE)
     }
 
     /// A slot with the socket of a stream. The caller clears it before the stream closes.
     pub(crate) fn of(stream: &impl StableSock) -> Self {
-        Self { number: Mutex::new(number(stream.as_sock())) }
+        Self::with(number(stream.as_sock()))
+    }
+
+    fn with(number: Number) -> Self {
+        Self { inner: Mutex::new(Inner { number, counts: KernelCounts::default() }) }
     }
 
     /// Forgets the socket. When this returns nobody asks it any more.
     pub(crate) fn clear(&self) {
-        *lock(&self.number) = NONE;
+        lock(&self.inner).number = NONE;
     }
 
     /// Asks the socket, if there is one still.
@@ -51,12 +104,32 @@ impl Slot {
         self.ask(|sock| Packed::read(&sock))
     }
 
+    /// Asks the socket, if there is one still, and takes over what it counts.
+    pub(crate) fn count(&self) {
+        let mut inner = lock(&self.inner);
+        if inner.number != NONE {
+            if let Ok(info) = with_sock(inner.number, |sock| TcpInfo::read(&sock)) {
+                inner.counts.grow(&info);
+            }
+        }
+    }
+
+    /// Takes over what a reading of the owner's says.
+    pub(crate) fn count_as(&self, info: &TcpInfo) {
+        lock(&self.inner).counts.grow(info);
+    }
+
+    /// What was counted when it was last asked for.
+    pub(crate) fn counts(&self) -> KernelCounts {
+        lock(&self.inner).counts
+    }
+
     /// Lends the socket for the time of a call, if there is one still.
     #[inline]
     fn ask<T>(&self, question: impl FnOnce(Sock<'_>) -> T) -> Option<T> {
-        let number = lock(&self.number);
+        let inner = lock(&self.inner);
         // The lock is held until the answer is there.
-        (*number != NONE).then(|| with_sock(*number, question))
+        (inner.number != NONE).then(|| with_sock(inner.number, question))
     }
 }
 
@@ -94,4 +167,36 @@ fn with_sock<T>(number: Number, question: impl FnOnce(Sock<'_>) -> T) -> T {
 #[cfg(not(any(unix, windows)))]
 fn with_sock<T>(_: Number, question: impl FnOnce(Sock<'_>) -> T) -> T {
     question(std::marker::PhantomData)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grow;
+
+    fn grown(readings: &[u64]) -> u64 {
+        let mut count = 0;
+        readings.iter().for_each(|reading| grow(&mut count, Some(*reading)));
+        grow(&mut count, None);
+        count
+    }
+
+    #[test]
+    fn counts_follow_their_readings() {
+        assert_eq!(grown(&[]), 0);
+        assert_eq!(grown(&[5, 5, 9]), 9);
+        assert_eq!(grown(&[1 << 40, (1 << 40) + 3]), (1 << 40) + 3);
+    }
+
+    #[test]
+    fn counts_of_32_bits_go_on_when_they_begin_again() {
+        let turn = 1 << 32;
+        assert_eq!(grown(&[turn - 2, 3]), turn + 3);
+        assert_eq!(grown(&[turn - 2, 3, 4, turn - 1, 0, 7]), 2 * turn + 7);
+    }
+
+    #[test]
+    fn a_count_that_shrinks_is_not_believed() {
+        assert_eq!(grown(&[1 << 40, 1 << 39]), 1 << 40);
+        assert_eq!(grown(&[100, 99]), 100);
+    }
 }

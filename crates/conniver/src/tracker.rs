@@ -162,9 +162,20 @@ impl Tracker {
 
     /// The same for each group, in the order of their coming.
     pub fn totals_by_group(&self) -> Vec<(Group, Totals)> {
+        self.sum(|_| {})
+    }
+
+    /// The same, after asking the kernel about every connection that is listed: two system calls
+    /// each.
+    pub fn kernel_totals_by_group(&self) -> Vec<(Group, Totals)> {
+        self.sum(|block| block.slot.count())
+    }
+
+    fn sum(&self, before: impl Fn(&Block)) -> Vec<(Group, Totals)> {
         let sums = std::cell::RefCell::new(ByGroup::default());
         self.inner.registry.sum(
             |block| {
+                before(&block);
                 if let Some(totals) = sums.borrow_mut().of(block.group) {
                     totals.moved(&block);
                 }

@@ -356,6 +356,36 @@ fn totals_are_of_the_living_and_the_gone() {
     assert_eq!((totals.tx_bytes, totals.rx_bytes), (10, 5));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn totals_hold_what_the_kernel_counted_also_after_the_end() {
+    let tracker = Tracker::new();
+    let (client, mut server) = pair();
+    let mut conn = Options::new().tracker(&tracker).wrap(client);
+    let reader = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(100));
+        io::copy(&mut server, &mut io::sink()).unwrap()
+    });
+    // More than all the buffers between the two hold.
+    for _ in 0..256 {
+        conn.write_all(&[0; 1 << 16]).unwrap();
+    }
+    let limited = |totals: &Totals| totals.peer_window_limited + totals.send_buffer_limited;
+    assert_eq!(limited(&tracker.totals()), Duration::ZERO, "the kernel was not asked yet");
+    let groups = tracker.kernel_totals_by_group();
+    let [(_, asked)] = groups.as_slice() else { panic!("{groups:?}") };
+    assert!(limited(asked) >= Duration::from_millis(30), "{asked:?}");
+    assert_eq!(&tracker.totals(), asked, "remembered until it is asked again");
+
+    let last = conn.handle().tcp_info().unwrap().unwrap();
+    drop(conn);
+    let after = tracker.totals();
+    let said = last.peer_window_limited().unwrap() + last.send_buffer_limited().unwrap();
+    assert!(limited(&after) >= limited(asked) && limited(&after) >= said);
+    assert_eq!(after.retransmitted_segs, last.retransmitted_segs().unwrap());
+    reader.join().unwrap();
+}
+
 #[test]
 fn totals_are_kept_apart_by_group_up_to_a_limit() {
     let tracker = Tracker::builder().groups(2).build();

@@ -27,6 +27,17 @@ pub struct Totals {
     pub rx_ops: u64,
     /// Writes that moved at least one byte.
     pub tx_ops: u64,
+    /// Segments that the kernel sent again. This and what follows is of the connections that ended,
+    /// and of those that are open as of when the kernel was last asked for a
+    /// [sum](crate::Tracker::kernel_totals_by_group). A connection counts from its beginning, also if
+    /// it was wrapped later.
+    pub retransmitted_segs: u64,
+    /// Payload that the kernel sent again, in bytes.
+    pub retransmitted_bytes: u64,
+    /// Time during which the peers' windows held back data.
+    pub peer_window_limited: Duration,
+    /// Time during which our send buffers held back data.
+    pub send_buffer_limited: Duration,
     /// How long the connections that ended had lived, all together.
     pub lived: Duration,
     closed: [u64; CloseReason::ALL.len()],
@@ -81,6 +92,12 @@ impl Totals {
         self.tx_bytes = self.tx_bytes.wrapping_add(tx.bytes);
         self.rx_ops = self.rx_ops.wrapping_add(rx.ops);
         self.tx_ops = self.tx_ops.wrapping_add(tx.ops);
+        let counts = block.slot.counts();
+        self.retransmitted_segs = self.retransmitted_segs.wrapping_add(counts.retransmitted_segs);
+        self.retransmitted_bytes =
+            self.retransmitted_bytes.wrapping_add(counts.retransmitted_bytes);
+        self.peer_window_limited += Duration::from_nanos(counts.peer_window_limited);
+        self.send_buffer_limited += Duration::from_nanos(counts.send_buffer_limited);
     }
 
     pub(super) fn add(&mut self, other: &Self) {
@@ -90,6 +107,10 @@ impl Totals {
         self.tx_bytes = self.tx_bytes.wrapping_add(other.tx_bytes);
         self.rx_ops = self.rx_ops.wrapping_add(other.rx_ops);
         self.tx_ops = self.tx_ops.wrapping_add(other.tx_ops);
+        self.retransmitted_segs = self.retransmitted_segs.wrapping_add(other.retransmitted_segs);
+        self.retransmitted_bytes = self.retransmitted_bytes.wrapping_add(other.retransmitted_bytes);
+        self.peer_window_limited += other.peer_window_limited;
+        self.send_buffer_limited += other.send_buffer_limited;
         self.lived += other.lived;
         let reasons = self.closed.iter_mut().zip(other.closed);
         for (count, other) in reasons.chain(self.failed.iter_mut().zip(other.failed)) {
