@@ -18,6 +18,8 @@ use crate::{
     tracker::Place,
 };
 
+#[cfg(all(test, conniver_loom))]
+mod models;
 mod std_io;
 #[cfg(feature = "tokio")]
 mod tokio_io;

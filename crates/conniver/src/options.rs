@@ -13,7 +13,7 @@ use tcpinfo::{AsSock, Packed};
 
 use crate::{
     Conn, Observer, Role, StableSock, Tracker, addresses::addresses, block::Block, clock::Anchor,
-    conn::Probe, reason::Kernel,
+    conn::Probe, reason::Kernel, slot::Slot,
 };
 
 /// How connections are wrapped: made once, used for any number of them.
@@ -136,7 +136,7 @@ impl Options {
     /// Wraps a stream whose socket can be asked, also from outside while the stream is in use.
     pub fn wrap<S: StableSock>(&self, stream: S) -> Conn<S> {
         let mut block = self.block(&stream);
-        block.open_slot(&stream);
+        block.open_slot(Slot::of(&stream));
         Conn::new(stream, block, self.probe(), Arc::clone(&self.inner))
     }
 
@@ -180,6 +180,12 @@ impl Options {
 
     fn probe<S: AsSock>(&self) -> Option<Probe<S>> {
         if self.inner.facts { Some(Kernel::ask) } else { None }
+    }
+
+    /// For models, whose streams the kernel does not know.
+    #[cfg(all(test, conniver_loom))]
+    pub(crate) fn shared(&self) -> Shared {
+        Arc::clone(&self.inner)
     }
 
     fn labels(&self) -> Arc<Labels> {

@@ -1,5 +1,8 @@
 //! The number of a connection's socket, lent to those who look at it from outside.
 
+#[cfg(all(test, conniver_loom))]
+pub(crate) mod models;
+
 use tcpinfo::{Error, Packed, Sock, TcpInfo};
 
 use crate::{
@@ -28,12 +31,16 @@ const NONE: Number = !0;
 
 impl Slot {
     pub(crate) fn empty() -> Self {
-        Self { number: Mutex::new(NONE) }
+        Self::holding(NONE)
     }
 
     /// A slot with the socket of a stream. The caller clears it before the stream closes.
     pub(crate) fn of(stream: &impl StableSock) -> Self {
-        Self { number: Mutex::new(number(stream.as_sock())) }
+        Self::holding(number(stream.as_sock()))
+    }
+
+    fn holding(number: Number) -> Self {
+        Self { number: Mutex::new(number) }
     }
 
     /// Forgets the socket. When this returns nobody asks it any more.
@@ -54,9 +61,15 @@ impl Slot {
     /// Lends the socket for the time of a call, if there is one still.
     #[inline]
     fn ask<T>(&self, question: impl FnOnce(Sock<'_>) -> T) -> Option<T> {
+        self.with_number(|number| with_sock(number, question))
+    }
+
+    /// Lends the number for the time of a call, if there is one still.
+    #[inline]
+    fn with_number<T>(&self, question: impl FnOnce(Number) -> T) -> Option<T> {
         let number = lock(&self.number);
         // The lock is held until the answer is there.
-        (*number != NONE).then(|| with_sock(*number, question))
+        (*number != NONE).then(|| question(*number))
     }
 }
 

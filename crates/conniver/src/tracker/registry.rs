@@ -1,5 +1,8 @@
 //! Who lives: shards of pages, so that nobody waits long for anybody.
 
+#[cfg(all(test, conniver_loom))]
+mod models;
+
 use std::num::NonZeroU32;
 
 use crate::{
@@ -7,11 +10,11 @@ use crate::{
     thread_token::thread_token,
 };
 
-/// Shards; a power of two.
-const SHARDS: usize = 16;
+/// Shards; a power of two. Models have as few as show what can happen.
+const SHARDS: usize = if cfg!(all(test, conniver_loom)) { 2 } else { 16 };
 
 /// Entries that are looked at under one lock: some microseconds.
-const PAGE: usize = 64;
+const PAGE: usize = if cfg!(all(test, conniver_loom)) { 2 } else { 64 };
 
 /// A value for every few threads, so that threads that write do not meet each other.
 pub(crate) struct Striped<T> {
