@@ -20,11 +20,11 @@ pub(crate) struct Slot {
 }
 
 #[cfg(unix)]
-type Number = std::os::fd::RawFd;
+pub(crate) type Number = std::os::fd::RawFd;
 #[cfg(windows)]
-type Number = std::os::windows::io::RawSocket;
+pub(crate) type Number = std::os::windows::io::RawSocket;
 #[cfg(not(any(unix, windows)))]
-type Number = i32;
+pub(crate) type Number = i32;
 
 /// No socket has this number on any system.
 const NONE: Number = !0;

@@ -186,25 +186,26 @@ impl Tracker {
         lock(&self.inner.groups).number(Group { category: category.cloned(), role })
     }
 
-    /// Adds a connection to those that live; without a place if there are too many.
-    pub(crate) fn begin(&self, block: &Arc<Block>) -> Option<Place> {
+    /// Adds a connection to those that live, and to the list if it is not full.
+    pub(crate) fn begin(&self, block: &Arc<Block>) -> Place {
         let group = block.group;
         let open = |sums: &mut ByGroup, is_listed| {
             if let Some(totals) = sums.of(group) {
                 totals.open(is_listed);
             }
         };
-        if self.may_list() {
-            return self.inner.registry.insert(Arc::clone(block), open);
+        let may_list = self.may_list();
+        let place = self.inner.registry.insert(may_list.then(|| Arc::clone(block)), open);
+        if may_list && !place.is_listed() {
+            self.unlist();
         }
-        self.inner.registry.note(|sums, _| open(sums, false));
-        None
+        place
     }
 
     /// Moves a connection from those that live to the sums, and keeps what is left of it.
     pub(crate) fn end(
         &self,
-        place: Option<Place>,
+        place: Place,
         block: &Block,
         reason: CloseReason,
         remains: Option<Remains>,
@@ -216,15 +217,10 @@ impl Tracker {
             }
             forgotten = remains.and_then(|remains| ring.push(remains, self.inner.memory));
         };
-        match place {
-            Some(place) => {
-                let removed = self.inner.registry.remove(place, close);
-                debug_assert!(removed.is_some(), "a connection ends once");
-                if self.inner.limit != usize::MAX {
-                    self.inner.listed.fetch_sub(1, Relaxed);
-                }
-            }
-            None => self.inner.registry.note(close),
+        let removed = self.inner.registry.remove(place, close);
+        debug_assert_eq!(removed.is_some(), place.is_listed(), "a connection ends once");
+        if place.is_listed() {
+            self.unlist();
         }
         // Not under the lock: it frees memory, and may run the caller's code.
         drop(forgotten);
@@ -233,7 +229,7 @@ impl Tracker {
     /// Keeps what is left of a connection that ended.
     pub(crate) fn remember(&self, remains: Remains) {
         let mut forgotten = None;
-        self.inner.registry.note(|_, ring| forgotten = ring.push(remains, self.inner.memory));
+        self.inner.registry.keep(|ring| forgotten = ring.push(remains, self.inner.memory));
         drop(forgotten);
     }
 
@@ -245,6 +241,12 @@ impl Tracker {
                 .listed
                 .fetch_update(Relaxed, Relaxed, |listed| (listed < limit).then_some(listed + 1))
                 .is_ok()
+    }
+
+    fn unlist(&self) {
+        if self.inner.limit != usize::MAX {
+            self.inner.listed.fetch_sub(1, Relaxed);
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     block::Block,
     clock::Anchor,
     slot::{
-        Slot,
+        Number, Slot,
         models::{Socket, Sockets},
     },
     thread_token::become_thread,
@@ -25,7 +25,7 @@ use crate::{
 /// A stream that has its socket in the model's kernel.
 struct Stream {
     sockets: Sockets,
-    number: std::ffi::c_int,
+    number: Number,
 }
 
 impl Drop for Stream {

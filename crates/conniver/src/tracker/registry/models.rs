@@ -33,8 +33,8 @@ type Counters = Registry<Arc<Counter>, Gone, ()>;
 
 fn come(counters: &Counters, id: u32) -> (Arc<Counter>, Place) {
     let counter = Arc::new(Counter { id, count: AtomicU64::new(0) });
-    let place = counters.insert(Arc::clone(&counter), |_, has_place| assert!(has_place));
-    (counter, place.unwrap())
+    let place = counters.insert(Some(Arc::clone(&counter)), |_, is_listed| assert!(is_listed));
+    (counter, place)
 }
 
 fn go(counters: &Counters, (counter, place): (Arc<Counter>, Place)) {
