@@ -84,9 +84,9 @@ fn who_lives_all_the_time_is_shown_once() {
             thread::spawn(move || {
                 let [first, second] = going;
                 go(&counters, first);
-                let next = come(&counters, 20);
+                let next = [20, 21].map(|id| come(&counters, id));
                 go(&counters, second);
-                go(&counters, next);
+                next.into_iter().for_each(|one| go(&counters, one));
             })
         };
         let neighbour = {
