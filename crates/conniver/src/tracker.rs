@@ -12,6 +12,7 @@ use crate::{
     CloseReason, Handle, Report, Role,
     block::Block,
     clock,
+    observer::is_completed,
     report::Remains,
     sync::{Mutex, lock},
 };
@@ -161,11 +162,15 @@ impl Tracker {
     /// The same for each group, in the order of their coming.
     pub fn totals_by_group(&self) -> Vec<(Group, Totals)> {
         let sums = std::cell::RefCell::new(ByGroup::default());
+        let mut ended = Vec::new();
         self.inner.registry.sum(
             |block| {
                 if let Some(totals) = sums.borrow_mut().of(block.group) {
                     totals.moved(&block);
                 }
+                // Whose last holder this is goes later: its context may run the caller's code,
+                // which may sum up in turn.
+                ended.extend(Arc::into_inner(block));
             },
             |gone| sums.borrow_mut().add(gone),
         );
@@ -222,15 +227,14 @@ impl Tracker {
         if place.is_listed() {
             self.unlist();
         }
-        // Not under the lock: it frees memory, and may run the caller's code.
-        drop(forgotten);
+        forget(forgotten);
     }
 
     /// Keeps what is left of a connection that ended.
     pub(crate) fn remember(&self, remains: Remains) {
         let mut forgotten = None;
         self.inner.registry.keep(|ring| forgotten = ring.push(remains, self.inner.memory));
-        drop(forgotten);
+        forget(forgotten);
     }
 
     fn may_list(&self) -> bool {
@@ -247,6 +251,14 @@ impl Tracker {
         if self.inner.limit != usize::MAX {
             self.inner.listed.fetch_sub(1, Relaxed);
         }
+    }
+}
+
+/// Frees what is left of a connection, which may run the caller's code: not under a lock, and not
+/// for whoever happens to close another connection to panic.
+fn forget(remains: Option<Remains>) {
+    if let Some(remains) = remains {
+        is_completed(|| drop(remains));
     }
 }
 
