@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, TcpListener, TcpStream},
     sync::{
         Arc, Barrier,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread,
     time::Duration,
@@ -249,6 +249,8 @@ fn facts_are_those_of_the_connection_while_its_owner_waits_for_data() {
 #[cfg(target_os = "linux")]
 #[test]
 fn facts_never_come_from_another_connection() {
+    use std::sync::atomic::AtomicBool;
+
     struct Stop<'a>(&'a AtomicBool);
 
     impl Drop for Stop<'_> {
