@@ -104,6 +104,9 @@ impl Options {
 
     /// A value that is carried into every report and given back by
     /// [`Snapshot::context`](crate::Snapshot::context).
+    ///
+    /// A [tracker](Self::tracker) keeps the values of the connections that it remembers, so one that
+    /// keeps the tracker in turn may keep both for ever.
     #[must_use]
     pub fn context(mut self, value: impl Any + Send + Sync) -> Self {
         self.labels_mut().context = Some(Arc::new(value));
