@@ -1,7 +1,9 @@
 //! The caller's own code, run by the tracker's work, that uses the tracker in turn or panics.
 
 use std::{
-    io,
+    cell::Cell,
+    io::{self, Write},
+    net::{TcpListener, TcpStream},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex,
@@ -12,7 +14,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use conniver::{Conn, Handle, Observer, Options, Query, Report, Snapshot, Tracker};
+use conniver::{Conn, Group, Handle, Observer, Options, Query, Report, Role, Snapshot, Tracker};
+
+fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    (client, server)
+}
 
 /// Fails instead of waiting for ever.
 fn finishes(what: impl FnOnce() + Send + 'static) {
@@ -205,6 +214,68 @@ fn a_context_that_panics_when_it_is_forgotten_harms_nobody() {
         assert_eq!(report.reason, conniver::CloseReason::Cancelled);
         assert_eq!((tracker.len(), tracker.totals().closed()), (0, 2));
     }
+}
+
+/// Each of the two ends in turn, and the outer one first.
+#[test]
+fn a_wrapper_in_a_wrapper_is_a_connection_of_its_own() {
+    finishes(|| {
+        let tracker = Tracker::new();
+        let options = Options::new().tracker(&tracker).observer(Curious(tracker.clone()));
+        let (client, _server) = pair();
+        let conn = options.wrap(options.wrap(client));
+        let asked = tracker.query(&Query::new().facts(true));
+        assert_eq!(asked.len(), 2);
+        assert!(asked.iter().all(|conn| conn.info().is_some() || conn.info_err().is_some()));
+        drop(conn);
+        assert_eq!((tracker.len(), options.observer_panics()), (0, 0));
+        assert!(asked.iter().all(|conn| conn.handle().tcp_info().is_none()));
+    });
+}
+
+/// By then the thread has nothing of its own that tells it from others.
+#[test]
+fn connections_come_and_go_while_a_thread_ends() {
+    thread_local! {
+        static LAST: Cell<Option<AtTheEnd>> = const { Cell::new(None) };
+    }
+
+    struct AtTheEnd(Tracker, Conn<TcpStream>);
+
+    impl Drop for AtTheEnd {
+        fn drop(&mut self) {
+            // Before the connection goes itself.
+            let Self(tracker, conn) = self;
+            ask(tracker);
+            assert!(conn.handle().ended_at().is_none());
+        }
+    }
+
+    finishes(|| {
+        let tracker = Tracker::new();
+        let options = Options::new().tracker(&tracker);
+        for _ in 0..4 {
+            let (client, _server) = pair();
+            let last = AtTheEnd(tracker.clone(), options.wrap(client));
+            thread::spawn(move || LAST.set(Some(last))).join().unwrap();
+        }
+        assert_eq!((tracker.len(), tracker.totals().closed()), (0, 8));
+        assert_eq!(tracker.ended().len(), 8);
+    });
+}
+
+#[test]
+fn limits_of_zero_are_limits() {
+    let tracker = Tracker::builder().limit(0).groups(0).ended(0).build();
+    let options = Options::new().tracker(&tracker).role(Role::Server).category("x");
+    let mut conn = options.wrap_opaque(io::sink());
+    conn.write_all(&[0; 3]).unwrap();
+    assert!(tracker.is_empty() && tracker.connections().is_empty());
+    drop(conn);
+    let [(group, totals)] = &tracker.totals_by_group()[..] else { panic!("one group") };
+    assert_eq!((group.category.as_deref(), group.role), (Some(Group::OTHER), Some(Role::Server)));
+    assert_eq!((totals.opened, totals.closed(), totals.unlisted, totals.tx_bytes), (1, 1, 1, 3));
+    assert!(tracker.ended().is_empty());
 }
 
 /// The connections keep what they need.
