@@ -286,6 +286,11 @@ impl Remains {
         self.errors.get_or_insert_default().close = Some(Failure::from(error));
     }
 
+    /// Whether there is something of the caller's, whose code runs when it goes.
+    pub(crate) fn has_context(&self) -> bool {
+        self.block.labels.context.is_some()
+    }
+
     /// The report. What the block says has not changed since the end.
     pub(crate) fn report(&self) -> Report {
         let ended_at = self.block.ended_at.load(Relaxed);

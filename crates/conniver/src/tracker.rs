@@ -257,8 +257,11 @@ impl Tracker {
 /// Frees what is left of a connection, which may run the caller's code: not under a lock, and not
 /// for whoever happens to close another connection to panic.
 fn forget(remains: Option<Remains>) {
-    if let Some(remains) = remains {
-        is_completed(|| drop(remains));
+    match remains {
+        Some(remains) if remains.has_context() => {
+            is_completed(|| drop(remains));
+        }
+        harmless => drop(harmless),
     }
 }
 
