@@ -141,11 +141,12 @@ impl Tracker {
 
     /// The connections that ended last, the newest first.
     pub fn ended(&self) -> Vec<Report> {
-        let mut all = Vec::new();
-        self.inner.registry.for_each_kept(|ring| all.extend(ring.all().map(Remains::report)));
-        all.sort_unstable_by_key(|report| Reverse((report.closed_at, report.id)));
+        let mut all: Vec<Remains> = Vec::new();
+        // The reports are written when no lock is held, and only those that are wanted.
+        self.inner.registry.for_each_kept(|ring| all.extend(ring.all().cloned()));
+        all.sort_unstable_by_key(|remains| Reverse((remains.closed_at(), remains.id())));
         all.truncate(self.inner.memory);
-        all
+        all.iter().map(Remains::report).collect()
     }
 
     /// What all connections of this tracker moved, and what became of them.
