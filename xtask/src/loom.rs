@@ -9,7 +9,7 @@ pub(crate) struct Args {
     /// How often a thread is stopped for another one where it could go on; each more takes several
     /// times as long
     #[arg(long, default_value_t = 4)]
-    preemptions: u32,
+    preemptions: u8,
 }
 
 /// Unit tests in modules of this name are models: no other test can do without real locks.
