@@ -13,6 +13,7 @@ mod fuzz;
 mod headers;
 #[cfg_attr(not(target_os = "linux"), path = "kernels/elsewhere.rs")]
 mod kernels;
+mod loom;
 mod miri;
 mod schema;
 mod tools;
@@ -41,6 +42,8 @@ enum Chore {
     Fuzz(fuzz::Args),
     /// Compare where each field lies with the C headers of its system
     Headers(headers::Args),
+    /// Try what threads share in conniver in every order of their steps
+    Loom(loom::Args),
     /// Run the decoders' tests under Miri, also as a big-endian machine
     Miri(miri::Args),
 }
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Chore::Kernels(args) => kernels::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Headers(args) => headers::run(&args),
+        Chore::Loom(args) => loom::run(&args),
         Chore::Miri(args) => miri::run(&args),
     }
 }

@@ -17,7 +17,7 @@ use std::{
 use tcpinfo::Packed;
 
 use crate::{
-    ConnId, Failure, StableSock,
+    ConnId, Failure,
     clock::{self, Anchor},
     options::Labels,
     slot::Slot,
@@ -210,8 +210,8 @@ impl Block {
     }
 
     /// Allows to ask the stream's socket from outside, until [`close_slot`](Self::close_slot).
-    pub(crate) fn open_slot(&mut self, stream: &impl StableSock) {
-        self.slot = Slot::of(stream);
+    pub(crate) fn open_slot(&mut self, slot: Slot) {
+        self.slot = slot;
         self.has_socket = true;
     }
 

@@ -18,6 +18,8 @@ use crate::{
     tracker::Place,
 };
 
+#[cfg(all(test, conniver_loom))]
+mod models;
 mod std_io;
 #[cfg(feature = "tokio")]
 mod tokio_io;
@@ -211,7 +213,7 @@ struct Watch<S> {
     handle: Handle,
     probe: Option<Probe<S>>,
     options: Shared,
-    /// Where the tracker lists it, if it does.
+    /// Where the tracker has it, if there is one.
     place: Option<Place>,
     /// Whether an observer wants to know of every read and write.
     watches_io: bool,
@@ -222,7 +224,7 @@ impl<S> Watch<S> {
     fn begin(mut block: Block, probe: Option<Probe<S>>, options: Shared) -> Self {
         block.group = options.group();
         let block = Arc::new(block);
-        let place = options.tracked_by().and_then(|tracker| tracker.begin(&block));
+        let place = options.tracked_by().map(|tracker| tracker.begin(&block));
         let watches_io = options.watches_io();
         Self { handle: Handle::new(block), probe, options, place, watches_io }
     }
@@ -283,10 +285,15 @@ impl<S> Watch<S> {
         });
     }
 
+    /// The tracker, and where it has the connection.
+    fn tracked(&self) -> Option<(&Tracker, Place)> {
+        self.options.tracked_by().zip(self.place)
+    }
+
     /// Tells the tracker that the connection is over.
     fn leave_tracker(&self, reason: CloseReason) {
-        if let Some(tracker) = self.options.tracked_by() {
-            tracker.end(self.place, self.block(), reason, None);
+        if let Some((tracker, place)) = self.tracked() {
+            tracker.end(place, self.block(), reason, None);
         }
     }
 
@@ -307,8 +314,8 @@ impl<S> Watch<S> {
         if !self.options.observers().is_empty() {
             return self.end_observed(stream, lend, close);
         }
-        match self.options.tracked_by() {
-            Some(tracker) => self.end_tracked(tracker, stream, lend, close),
+        match self.tracked() {
+            Some(tracked) => self.end_tracked(tracked, stream, lend, close),
             None => {
                 let closed = close(stream);
                 self.block().end(clock::precise());
@@ -353,7 +360,7 @@ impl<S> Watch<S> {
     /// The same where nobody is told: no report is made before somebody asks the tracker for it.
     fn end_tracked<T>(
         &self,
-        tracker: &Tracker,
+        (tracker, place): (&Tracker, Place),
         stream: T,
         lend: impl FnOnce(&T) -> &S,
         close: impl FnOnce(T) -> io::Result<()>,
@@ -375,7 +382,7 @@ impl<S> Watch<S> {
         block.end(clock::precise());
         let failures = block.failures();
         remains.reason = evidence.reason(failures.rx.as_ref(), failures.tx.as_ref());
-        tracker.end(self.place, block, remains.reason, Some(remains));
+        tracker.end(place, block, remains.reason, Some(remains));
         closed.unwrap_or_else(|panic| resume_unwind(panic))
     }
 

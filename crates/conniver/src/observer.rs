@@ -131,12 +131,18 @@ impl fmt::Debug for ReportSender {
 /// Tells every observer, and keeps each one's panic from the others and from the caller.
 pub(crate) fn tell(options: &Shared, event: impl Fn(&dyn Observer)) {
     for observer in options.observers() {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| event(&**observer))) {
+        if !is_completed(|| event(&**observer)) {
             options.count_observer_panic();
-            // Dropping the payload runs the observer's code, which can panic once more.
-            if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-                std::mem::forget(again);
-            }
         }
     }
+}
+
+/// Runs the caller's code and keeps its panic from everybody else; whether there was none.
+pub(crate) fn is_completed(run: impl FnOnce()) -> bool {
+    let Err(payload) = catch_unwind(AssertUnwindSafe(run)) else { return true };
+    // Dropping the payload runs the caller's code, which can panic once more.
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(again);
+    }
+    false
 }

@@ -14,6 +14,7 @@ use tcpinfo::{AsSock, Packed};
 use crate::{
     Conn, Connector, FailedConn, Listener, Observer, Role, StableSock, Tracker,
     addresses::addresses, block::Block, clock::Anchor, conn::Probe, observer::tell, reason::Kernel,
+    slot::Slot,
 };
 
 /// How connections are wrapped: made once, used for any number of them.
@@ -107,6 +108,9 @@ impl Options {
 
     /// A value that is carried into every report and given back by
     /// [`Snapshot::context`](crate::Snapshot::context).
+    ///
+    /// A [tracker](Self::tracker) keeps the values of the connections that it remembers, so one that
+    /// keeps the tracker in turn may keep both for ever.
     #[must_use]
     pub fn context(mut self, value: impl Any + Send + Sync) -> Self {
         self.labels_mut().context = Some(Arc::new(value));
@@ -146,7 +150,7 @@ impl Options {
     /// Wraps a stream that took so many attempts before.
     pub(crate) fn wrap_after<S: StableSock>(&self, stream: S, reconnects: u32) -> Conn<S> {
         let mut block = self.block(&stream);
-        block.open_slot(&stream);
+        block.open_slot(Slot::of(&stream));
         block.reconnects = reconnects.into();
         Conn::new(stream, block, self.probe(), Arc::clone(&self.inner))
     }
@@ -215,6 +219,12 @@ impl Options {
 
     fn probe<S: AsSock>(&self) -> Option<Probe<S>> {
         if self.inner.facts { Some(Kernel::ask) } else { None }
+    }
+
+    /// For models, whose streams the kernel does not know.
+    #[cfg(all(test, conniver_loom))]
+    pub(crate) fn shared(&self) -> Shared {
+        Arc::clone(&self.inner)
     }
 
     pub(crate) fn labels(&self) -> Arc<Labels> {

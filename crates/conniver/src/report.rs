@@ -286,6 +286,19 @@ impl Remains {
         self.errors.get_or_insert_default().close = Some(Failure::from(error));
     }
 
+    /// Whether there is something of the caller's, whose code runs when it goes.
+    pub(crate) fn has_context(&self) -> bool {
+        self.block.labels.context.is_some()
+    }
+
+    pub(crate) fn id(&self) -> ConnId {
+        self.block.id
+    }
+
+    pub(crate) fn closed_at(&self) -> Timestamp {
+        self.block.anchor.at(self.block.ended_at.load(Relaxed))
+    }
+
     /// The report. What the block says has not changed since the end.
     pub(crate) fn report(&self) -> Report {
         let ended_at = self.block.ended_at.load(Relaxed);
@@ -293,8 +306,7 @@ impl Remains {
         let errors = self.errors.as_deref().cloned().unwrap_or_default();
         last.info = self.info.clone();
         last.info_err = errors.info.or(last.info_err);
-        let closed_at = self.block.anchor.at(ended_at);
-        Report { last, closed_at, reason: self.reason, close_err: errors.close }
+        Report { last, closed_at: self.closed_at(), reason: self.reason, close_err: errors.close }
     }
 }
 

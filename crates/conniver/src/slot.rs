@@ -1,5 +1,8 @@
 //! The number of a connection's socket, lent to those who look at it from outside.
 
+#[cfg(all(test, conniver_loom))]
+pub(crate) mod models;
+
 use std::time::Duration;
 
 use tcpinfo::{Error, Packed, Sock, TcpInfo};
@@ -66,26 +69,26 @@ fn grow_time(nanos: &mut u64, reading: Option<Duration>) {
 }
 
 #[cfg(unix)]
-type Number = std::os::fd::RawFd;
+pub(crate) type Number = std::os::fd::RawFd;
 #[cfg(windows)]
-type Number = std::os::windows::io::RawSocket;
+pub(crate) type Number = std::os::windows::io::RawSocket;
 #[cfg(not(any(unix, windows)))]
-type Number = i32;
+pub(crate) type Number = i32;
 
 /// No socket has this number on any system.
 const NONE: Number = !0;
 
 impl Slot {
     pub(crate) fn empty() -> Self {
-        Self::with(NONE)
+        Self::holding(NONE)
     }
 
     /// A slot with the socket of a stream. The caller clears it before the stream closes.
     pub(crate) fn of(stream: &impl StableSock) -> Self {
-        Self::with(number(stream.as_sock()))
+        Self::holding(number(stream.as_sock()))
     }
 
-    fn with(number: Number) -> Self {
+    fn holding(number: Number) -> Self {
         Self { inner: Mutex::new(Inner { number, counts: KernelCounts::default() }) }
     }
 
@@ -127,9 +130,15 @@ impl Slot {
     /// Lends the socket for the time of a call, if there is one still.
     #[inline]
     fn ask<T>(&self, question: impl FnOnce(Sock<'_>) -> T) -> Option<T> {
+        self.with_number(|number| with_sock(number, question))
+    }
+
+    /// Lends the number for the time of a call, if there is one still.
+    #[inline]
+    fn with_number<T>(&self, question: impl FnOnce(Number) -> T) -> Option<T> {
         let inner = lock(&self.inner);
         // The lock is held until the answer is there.
-        (inner.number != NONE).then(|| with_sock(inner.number, question))
+        (inner.number != NONE).then(|| question(inner.number))
     }
 }
 

@@ -13,12 +13,34 @@ use crate::Conn;
 /// number is remembered when the stream is wrapped, and forgotten before the stream is closed or
 /// given back.
 ///
+/// A borrowed stream is none: if its wrapper were forgotten ([`std::mem::forget`]) and never dropped,
+/// nobody would learn that the stream closes when the loan is over.
+/// [`Options::wrap_lending`](crate::Options::wrap_lending) takes it.
+///
+/// ```compile_fail,E0597
+/// use std::net::{TcpListener, TcpStream};
+/// use conniver::Options;
+///
+/// let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+/// let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+/// let conn = Options::new().wrap(&stream);
+/// ```
+///
+/// ```
+/// # use std::net::{TcpListener, TcpStream};
+/// # use conniver::Options;
+/// # let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+/// let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+/// let conn = Options::new().wrap_lending(&stream);
+/// ```
+///
 /// # Safety
 ///
-/// From when a value was made until it is dropped, [`AsSock::as_sock`] lends the same socket and
-/// nothing else closes it: no call through a shared or exclusive reference exchanges it.
+/// From when a value was made until it is dropped, which may be never, [`AsSock::as_sock`] lends the
+/// same socket and nothing else closes it: no call through a shared or exclusive reference exchanges
+/// it.
 #[allow(unsafe_code, reason = "the promise cannot be checked by the compiler")]
-pub unsafe trait StableSock: AsSock {}
+pub unsafe trait StableSock: AsSock + 'static {}
 
 macro_rules! stable {
     ($($(#[$condition:meta])* $stream:ty: $why:literal,)*) => {$(
@@ -43,9 +65,9 @@ stable! {
     tokio::net::UnixStream: "it owns its descriptor until it is dropped or consumed",
 }
 
-#[allow(unsafe_code, reason = "what is lent lives at least as long as the loan")]
+#[allow(unsafe_code, reason = "what is lent for ever lives for ever")]
 // SAFETY: the value behind a shared reference is neither dropped nor exchanged while it is lent.
-unsafe impl<S: StableSock + ?Sized> StableSock for &S where Self: AsSock {}
+unsafe impl<S: StableSock + ?Sized> StableSock for &'static S where Self: AsSock {}
 
 #[allow(unsafe_code, reason = "a counted reference keeps its value alive")]
 // SAFETY: the value lives until the last reference is gone, and is never exchanged before.

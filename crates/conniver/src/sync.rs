@@ -2,10 +2,10 @@
 
 use std::sync::PoisonError;
 
-#[cfg(not(conniver_loom))]
+#[cfg(not(all(test, conniver_loom)))]
 pub(crate) use std::sync::{Mutex, MutexGuard};
 
-#[cfg(conniver_loom)]
+#[cfg(all(test, conniver_loom))]
 pub(crate) use loom::sync::{Mutex, MutexGuard};
 
 /// Locks. What these locks guard is whole between any two statements, so a panic spoils nothing.

@@ -12,6 +12,7 @@ use crate::{
     CloseReason, FailReason, Handle, Report, Role,
     block::Block,
     clock,
+    observer::is_completed,
     report::Remains,
     sync::{Mutex, lock},
 };
@@ -142,11 +143,12 @@ impl Tracker {
 
     /// The connections that ended last, the newest first.
     pub fn ended(&self) -> Vec<Report> {
-        let mut all = Vec::new();
-        self.inner.registry.for_each_kept(|ring| all.extend(ring.all().map(Remains::report)));
-        all.sort_unstable_by_key(|report| Reverse((report.closed_at, report.id)));
+        let mut all: Vec<Remains> = Vec::new();
+        // The reports are written when no lock is held, and only those that are wanted.
+        self.inner.registry.for_each_kept(|ring| all.extend(ring.all().cloned()));
+        all.sort_unstable_by_key(|remains| Reverse((remains.closed_at(), remains.id())));
         all.truncate(self.inner.memory);
-        all
+        all.iter().map(Remains::report).collect()
     }
 
     /// What all connections of this tracker moved, and what became of them.
@@ -173,12 +175,16 @@ impl Tracker {
 
     fn sum(&self, before: impl Fn(&Block)) -> Vec<(Group, Totals)> {
         let sums = std::cell::RefCell::new(ByGroup::default());
+        let mut ended = Vec::new();
         self.inner.registry.sum(
             |block| {
                 before(&block);
                 if let Some(totals) = sums.borrow_mut().of(block.group) {
                     totals.moved(&block);
                 }
+                // Whose last holder this is goes later: its context may run the caller's code,
+                // which may sum up in turn.
+                ended.extend(Arc::into_inner(block));
             },
             |gone| sums.borrow_mut().add(gone),
         );
@@ -199,25 +205,26 @@ impl Tracker {
         lock(&self.inner.groups).number(Group { category: category.cloned(), role })
     }
 
-    /// Adds a connection to those that live; without a place if there are too many.
-    pub(crate) fn begin(&self, block: &Arc<Block>) -> Option<Place> {
+    /// Adds a connection to those that live, and to the list if it is not full.
+    pub(crate) fn begin(&self, block: &Arc<Block>) -> Place {
         let group = block.group;
         let open = |sums: &mut ByGroup, is_listed| {
             if let Some(totals) = sums.of(group) {
                 totals.open(is_listed);
             }
         };
-        if self.may_list() {
-            return self.inner.registry.insert(Arc::clone(block), open);
+        let may_list = self.may_list();
+        let place = self.inner.registry.insert(may_list.then(|| Arc::clone(block)), open);
+        if may_list && !place.is_listed() {
+            self.unlist();
         }
-        self.inner.registry.note(|sums, _| open(sums, false));
-        None
+        place
     }
 
     /// Moves a connection from those that live to the sums, and keeps what is left of it.
     pub(crate) fn end(
         &self,
-        place: Option<Place>,
+        place: Place,
         block: &Block,
         reason: CloseReason,
         remains: Option<Remains>,
@@ -229,23 +236,17 @@ impl Tracker {
             }
             forgotten = remains.and_then(|remains| ring.push(remains, self.inner.memory));
         };
-        match place {
-            Some(place) => {
-                let removed = self.inner.registry.remove(place, close);
-                debug_assert!(removed.is_some(), "a connection ends once");
-                if self.inner.limit != usize::MAX {
-                    self.inner.listed.fetch_sub(1, Relaxed);
-                }
-            }
-            None => self.inner.registry.note(close),
+        let removed = self.inner.registry.remove(place, close);
+        debug_assert_eq!(removed.is_some(), place.is_listed(), "a connection ends once");
+        if place.is_listed() {
+            self.unlist();
         }
-        // Not under the lock: it frees memory, and may run the caller's code.
-        drop(forgotten);
+        forget(forgotten);
     }
 
     /// Counts a connection that did not come about.
     pub(crate) fn fail(&self, group: u32, reason: FailReason) {
-        self.inner.registry.note(|sums, _| {
+        self.inner.registry.add(|sums| {
             if let Some(totals) = sums.of(group) {
                 totals.fail(reason);
             }
@@ -255,8 +256,8 @@ impl Tracker {
     /// Keeps what is left of a connection that ended.
     pub(crate) fn remember(&self, remains: Remains) {
         let mut forgotten = None;
-        self.inner.registry.note(|_, ring| forgotten = ring.push(remains, self.inner.memory));
-        drop(forgotten);
+        self.inner.registry.keep(|ring| forgotten = ring.push(remains, self.inner.memory));
+        forget(forgotten);
     }
 
     fn may_list(&self) -> bool {
@@ -267,6 +268,23 @@ impl Tracker {
                 .listed
                 .fetch_update(Relaxed, Relaxed, |listed| (listed < limit).then_some(listed + 1))
                 .is_ok()
+    }
+
+    fn unlist(&self) {
+        if self.inner.limit != usize::MAX {
+            self.inner.listed.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+/// Frees what is left of a connection, which may run the caller's code: not under a lock, and not
+/// for whoever happens to close another connection to panic.
+fn forget(remains: Option<Remains>) {
+    match remains {
+        Some(remains) if remains.has_context() => {
+            is_completed(|| drop(remains));
+        }
+        harmless => drop(harmless),
     }
 }
 

@@ -1,5 +1,8 @@
 //! Who lives: shards of pages, so that nobody waits long for anybody.
 
+#[cfg(all(test, conniver_loom))]
+mod models;
+
 use std::num::NonZeroU32;
 
 use crate::{
@@ -7,11 +10,11 @@ use crate::{
     thread_token::thread_token,
 };
 
-/// Shards; a power of two.
-const SHARDS: usize = 16;
+/// Shards; a power of two. Models have as few as show what can happen.
+const SHARDS: usize = if cfg!(all(test, conniver_loom)) { 2 } else { 16 };
 
 /// Entries that are looked at under one lock: some microseconds.
-const PAGE: usize = 64;
+const PAGE: usize = if cfg!(all(test, conniver_loom)) { 2 } else { 64 };
 
 /// A value for every few threads, so that threads that write do not meet each other.
 pub(crate) struct Striped<T> {
@@ -68,14 +71,14 @@ struct Shard<T, S, K> {
     gone_since: S,
 }
 
-/// Where a value lives: a shard, and a place in it, in one word so that a connection keeps it for
-/// nothing.
+/// Where a value belongs: a shard, and a place in it if it is listed, in one word so that a
+/// connection keeps it for nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place(NonZeroU32);
 
 impl Place {
-    /// Places in a shard: more sockets than any system has.
-    const IN_SHARD: usize = (u32::MAX as usize - 1) / SHARDS;
+    /// Behind the last place of a shard, which has more than any system has sockets.
+    const UNLISTED: u32 = (u32::MAX - 1) / SHARDS as u32 - 1;
 
     fn new(shard: u32, index: u32) -> Self {
         Self(NonZeroU32::MIN.saturating_add(index * SHARDS as u32 + shard))
@@ -87,6 +90,11 @@ impl Place {
 
     const fn index(self) -> u32 {
         (self.0.get() - 1) / SHARDS as u32
+    }
+
+    /// Whether there is a value at this place.
+    pub(crate) const fn is_listed(self) -> bool {
+        self.index() != Self::UNLISTED
     }
 }
 
@@ -101,28 +109,38 @@ impl<T: Clone, S: Sum, K: Default> Registry<T, S, K> {
         Self { shards: Striped::new(), summing: Mutex::new(()) }
     }
 
-    /// Adds a value, and to the sums what its coming adds: it has a place, or there is none left.
-    pub(crate) fn insert(&self, value: T, add: impl FnOnce(&mut S, bool)) -> Option<Place> {
+    /// Adds a value if there is one and a place for it, and to the sums what its coming adds, listed
+    /// or not.
+    ///
+    /// What is not listed has a shard too: its coming and its going are summed up there, so that no
+    /// sum knows of the second alone.
+    pub(crate) fn insert(&self, value: Option<T>, add: impl FnOnce(&mut S, bool)) -> Place {
         let shard = own_stripe();
         let mut inner = self.shards.get(shard);
-        let index = inner.free_index();
-        if let Some(index) = index {
-            *inner.entry(index) = Some(value);
-            inner.live += 1;
-        }
-        add(&mut inner.gone, index.is_some());
-        index.map(|index| Place::new(shard, index))
+        let index = value.and_then(|value| inner.place(value)).unwrap_or(Place::UNLISTED);
+        let place = Place::new(shard, index);
+        add(&mut inner.gone, place.is_listed());
+        place
     }
 
     /// Adds to the sums what belongs to no value.
-    pub(crate) fn note(&self, add: impl FnOnce(&mut S, &mut K)) {
-        let shard = &mut *self.shards.own();
-        add(&mut shard.gone, &mut shard.kept);
+    pub(crate) fn add(&self, add: impl FnOnce(&mut S)) {
+        add(&mut self.shards.own().gone);
     }
 
-    /// Removes a value, adds to the sums what it leaves, and keeps what shall be kept of it.
+    /// Keeps something more.
+    pub(crate) fn keep(&self, keep: impl FnOnce(&mut K)) {
+        keep(&mut self.shards.own().kept);
+    }
+
+    /// Removes a value, if it was listed, adds to the sums what it leaves, and keeps what shall be
+    /// kept of it.
     pub(crate) fn remove(&self, place: Place, add: impl FnOnce(&mut S, &mut K)) -> Option<T> {
         let inner = &mut *self.shards.get(place.shard());
+        if !place.is_listed() {
+            add(&mut inner.gone, &mut inner.kept);
+            return None;
+        }
         let value = inner.entry(place.index()).take();
         if value.is_some() {
             inner.free.push(place.index());
@@ -198,9 +216,17 @@ impl<T, S: Sum, K: Default> Default for Shard<T, S, K> {
 }
 
 impl<T: Clone, S: Sum, K: Default> Shard<T, S, K> {
+    /// Puts a value where there is room.
+    fn place(&mut self, value: T) -> Option<u32> {
+        let index = self.free_index()?;
+        *self.entry(index) = Some(value);
+        self.live += 1;
+        Some(index)
+    }
+
     fn free_index(&mut self) -> Option<u32> {
         let first = self.pages.len() * PAGE;
-        if self.free.is_empty() && first + PAGE <= Place::IN_SHARD {
+        if self.free.is_empty() && first + PAGE <= Place::UNLISTED as usize {
             self.pages.push(Box::new([const { None }; PAGE]));
             // The lowest place is taken first.
             self.free.extend((first..first + PAGE).rev().map(|index| index as u32));
