@@ -20,7 +20,7 @@ use crate::{
     ConnId, Failure,
     clock::{self, Anchor},
     options::Labels,
-    slot::Slot,
+    slot::{KernelCounts, Slot},
     thread_token::thread_token,
 };
 
@@ -221,6 +221,13 @@ impl Block {
         if self.has_socket {
             self.slot.clear();
         }
+    }
+
+    /// What the kernel had counted when it was last asked for it. Of a stream without a socket it
+    /// counts nothing, and there is no need to lock.
+    #[inline]
+    pub(crate) fn kernel_counts(&self) -> Option<KernelCounts> {
+        (self.has_socket || self.opened_info.is_some()).then(|| self.slot.counts())
     }
 
     /// How long the connection lived; zero while it lives.

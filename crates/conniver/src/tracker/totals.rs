@@ -92,7 +92,7 @@ impl Totals {
         self.tx_bytes = self.tx_bytes.wrapping_add(tx.bytes);
         self.rx_ops = self.rx_ops.wrapping_add(rx.ops);
         self.tx_ops = self.tx_ops.wrapping_add(tx.ops);
-        let counts = block.slot.counts();
+        let Some(counts) = block.kernel_counts() else { return };
         self.retransmitted_segs = self.retransmitted_segs.wrapping_add(counts.retransmitted_segs);
         self.retransmitted_bytes =
             self.retransmitted_bytes.wrapping_add(counts.retransmitted_bytes);
