@@ -1,9 +1,10 @@
 //! `/proc/net/tcp`: the kernel's own text about a socket, written by code that shares nothing with
 //! `TCP_INFO` but the socket.
 
-use std::{net::SocketAddrV4, os::fd::OwnedFd};
-
-use super::raw;
+use std::{
+    fs::{self, File},
+    os::{fd::OwnedFd, unix::fs::MetadataExt as _},
+};
 
 /// One line of the table. Times are in `USER_HZ`, hundredths of a second.
 #[derive(Debug)]
@@ -28,29 +29,17 @@ pub(crate) struct Connection {
     pub(crate) ssthresh: Option<u32>,
 }
 
+/// The number of a socket, as the kernel's tables write it.
+pub(crate) fn inode(fd: &OwnedFd) -> String {
+    File::from(fd.try_clone().unwrap()).metadata().unwrap().ino().to_string()
+}
+
 /// The line of a socket, if the table has it: what is neither bound nor connected is not listed.
+/// Told by its inode: what waits in TIME_WAIT has none, and may have this socket's port.
 pub(crate) fn line(fd: &OwnedFd) -> Option<Line> {
-    let (local, remote) = raw::addresses(fd);
-    let hex = |address: SocketAddrV4| {
-        let ip = u32::from_ne_bytes(address.ip().octets());
-        format!("{ip:08X}:{:04X}", address.port())
-    };
-    let local = hex(local?);
-    let remote = match remote {
-        Some(remote) => Some(hex(remote)),
-        // A connection that was accepted here has the same address and port.
-        None if raw::option(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN).unwrap() == 1 => {
-            Some("00000000:0000".to_owned())
-        }
-        // The peer is not told before the handshake; no other socket of these tests has this port.
-        None => None,
-    };
-    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-    let line = table.lines().find(|line| {
-        let mut words = line.split_whitespace().skip(1);
-        words.next() == Some(&local)
-            && remote.as_deref().is_none_or(|remote| words.next() == Some(remote))
-    })?;
+    let inode = inode(fd);
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let line = table.lines().find(|line| line.split_whitespace().nth(9) == Some(&inode))?;
     let words: Vec<&str> = line.split_whitespace().collect();
     let number = |text: &str| u32::from_str_radix(text, 16).unwrap();
     let (tx_queue, rx_queue) = words[4].split_once(':').unwrap();

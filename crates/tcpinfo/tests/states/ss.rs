@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, process::Command, time::Duration};
 use tcpinfo::{Queues, Reading, State, cookie, fields::Value, native::linux::LinuxTcpInfo};
 
 use super::{
-    raw,
+    proc, raw,
     readings::{TICKS, beside, linux},
     scenes::{Make, Scene},
 };
@@ -171,8 +171,9 @@ impl Shown {
         let flags = if scene.state == State::Listen { "-tlineOH" } else { "-taineOH" };
         let output = Command::new("ss").args([flags, &filter]).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
-        // A listener's port is also that of the connections that it took.
-        let line = text.lines().find(|line| line.starts_with(name(scene.state)))?;
+        // Another socket may have the same port: what a listener took, or what is in TIME_WAIT.
+        let inode = format!("ino:{}", proc::inode(&scene.subject));
+        let line = text.lines().find(|line| line.split_whitespace().any(|word| word == inode))?;
         let mut words = line.split_whitespace();
         let state = words.next()?.to_owned();
         let mut queue = || words.next()?.parse().ok();
