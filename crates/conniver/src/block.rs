@@ -67,6 +67,8 @@ pub(crate) struct Rare {
     /// Marks that were set on the connection, and those that still are.
     pub(crate) marks_set: AtomicU32,
     pub(crate) marks_alive: AtomicU32,
+    /// Requests that were begun on the connection, as far as anybody said so.
+    pub(crate) exchanges: AtomicU64,
 }
 
 /// The last error of each sort.

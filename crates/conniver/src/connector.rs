@@ -15,6 +15,8 @@ use crate::{
 
 #[cfg(feature = "tokio")]
 mod tokio_net;
+#[cfg(feature = "tokio-rustls")]
+mod tokio_tls;
 
 /// Makes connections and wraps them.
 ///
@@ -121,13 +123,20 @@ impl Connector {
         Ok(stream)
     }
 
-    fn succeeded<S: StableSock>(&self, dial: Dial<'_>, stream: S) -> Conn<S> {
+    fn succeeded<S: StableSock>(&self, dial: Dial, stream: S) -> Conn<S> {
         dial.succeeded();
         let reconnects = self.failures.swap(0, Relaxed);
         self.options.wrap_after(stream, reconnects)
     }
 
-    fn failed(&self, dial: Dial<'_>, reason: FailReason, error: io::Error) -> ConnectError {
+    /// Tells of a target that cannot be connected to, because there is no such thing.
+    #[cfg(feature = "hyper-util")]
+    pub(crate) fn refuse(&self, target: String, error: io::Error) -> ConnectError {
+        let dial = Dial::begin(&self.options, Some(target));
+        ConnectError::new(dial.failed(FailReason::Error, &error), error)
+    }
+
+    fn failed(&self, dial: Dial, reason: FailReason, error: io::Error) -> ConnectError {
         let _ = self.failures.fetch_update(Relaxed, Relaxed, |count| count.checked_add(1));
         ConnectError::new(dial.failed(reason, &error), error)
     }

@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Failure, Options, Role, Timestamp, options::Labels};
+use crate::{
+    Failure, Options, Role, Timestamp,
+    options::{Labels, Shared},
+};
 
 /// Why no connection came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +25,8 @@ pub enum FailReason {
     TimedOut,
     /// The peer reset the connection, or it was over before it was accepted.
     Reset,
+    /// The connection came about, and the TLS handshake on it failed.
+    Tls,
     /// The attempt was given up: its future was dropped.
     Cancelled,
     /// The process or the system has no descriptor or memory left.
@@ -32,12 +37,13 @@ pub enum FailReason {
 
 impl FailReason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Resolution,
         Self::Refused,
         Self::Unreachable,
         Self::TimedOut,
         Self::Reset,
+        Self::Tls,
         Self::Cancelled,
         Self::Exhausted,
         Self::Error,
@@ -51,6 +57,7 @@ impl FailReason {
             Self::Unreachable => "unreachable",
             Self::TimedOut => "timed_out",
             Self::Reset => "reset",
+            Self::Tls => "tls",
             Self::Cancelled => "cancelled",
             Self::Exhausted => "exhausted",
             Self::Error => "error",
@@ -246,15 +253,15 @@ impl From<ConnectError> for io::Error {
 
 /// Something that may fail to become a connection. Whatever becomes of it is told: also that its
 /// future was dropped.
-pub(crate) struct Dial<'a> {
-    options: &'a Options,
+pub(crate) struct Dial {
+    options: Shared,
     failed: FailedConn,
     began: Instant,
     is_over: bool,
 }
 
-impl<'a> Dial<'a> {
-    pub(crate) fn begin(options: &'a Options, target: Option<String>) -> Self {
+impl Dial {
+    pub(crate) fn begin(options: &Options, target: Option<String>) -> Self {
         let failed = FailedConn {
             began_at: Timestamp::now(),
             took: Duration::ZERO,
@@ -264,12 +271,21 @@ impl<'a> Dial<'a> {
             attempts: Vec::new(),
             labels: options.labels(),
         };
-        Self { options, failed, began: Instant::now(), is_over: false }
+        Self { options: options.shared(), failed, began: Instant::now(), is_over: false }
     }
 
     /// Notes that an address was tried in vain, since then.
     pub(crate) fn attempted(&mut self, addr: SocketAddr, since: Instant, error: &io::Error) {
-        let reason = FailReason::of(error);
+        self.attempted_because(addr, since, FailReason::of(error), error);
+    }
+
+    fn attempted_because(
+        &mut self,
+        addr: SocketAddr,
+        since: Instant,
+        reason: FailReason,
+        error: &io::Error,
+    ) {
         let took = since.elapsed();
         self.failed.attempts.push(Attempt { addr, took, reason, error: Failure::from(error) });
     }
@@ -279,10 +295,27 @@ impl<'a> Dial<'a> {
         self.is_over = true;
     }
 
+    /// A connection came about with this peer, and the TLS handshake on it failed.
+    #[cfg(feature = "tokio-rustls")]
+    pub(crate) fn failed_handshake(
+        mut self,
+        peer: Option<SocketAddr>,
+        error: &io::Error,
+    ) -> FailedConn {
+        let reason = match FailReason::of(error) {
+            FailReason::Error => FailReason::Tls,
+            reason => reason,
+        };
+        if let Some(addr) = peer {
+            self.attempted_because(addr, self.began, reason, error);
+        }
+        self.failed(reason, error)
+    }
+
     /// None came about; gives what was told.
-    pub(crate) fn failed(mut self, reason: FailReason, error: &io::Error) -> FailedConn {
+    pub(crate) fn failed(mut self, reason: FailReason, error: impl Into<Failure>) -> FailedConn {
         self.failed.reason = reason;
-        self.failed.error = Some(Failure::from(error));
+        self.failed.error = Some(error.into());
         self.tell();
         self.failed.clone()
     }
@@ -294,7 +327,7 @@ impl<'a> Dial<'a> {
     }
 }
 
-impl Drop for Dial<'_> {
+impl Drop for Dial {
     fn drop(&mut self) {
         if !self.is_over {
             self.tell();

@@ -44,6 +44,11 @@
 //!
 //! # Features
 //!
+//! - `axum08`: a [`Listener`] is one of axum 0.8, and handlers reach their connection.
+//! - `hyper-util`: a [`Connector`] is one of hyper-util's client, and responses bring their handle.
+//! - `tokio-rustls`: connections with TLS on either side; the facts are those of the socket below.
+//! - `tonic014`: the connections of a [`Listener`] for tonic 0.14. Needs Rust 1.89.
+//! - `tower`: layers for HTTP clients, servers and connectors.
 //! - `tokio`: `AsyncRead` and `AsyncWrite`, and tokio's TCP streams with readiness and halves.
 //! - `serde`: `Serialize` for reports.
 //!
@@ -64,14 +69,19 @@
 )]
 
 mod addresses;
+#[cfg(feature = "axum08")]
+pub mod axum08;
 mod block;
 mod clock;
 mod close;
 mod conn;
 mod connector;
 mod dial;
+mod exchange;
 mod failure;
 mod handle;
+#[cfg(feature = "hyper-util")]
+pub mod hyper_util;
 #[cfg(feature = "serde")]
 mod json;
 mod listener;
@@ -85,6 +95,10 @@ mod socket_options;
 mod stable;
 mod sync;
 mod thread_token;
+#[cfg(feature = "tonic014")]
+pub mod tonic014;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod tracker;
 
 pub use clock::Timestamp;
@@ -94,6 +108,7 @@ pub use conn::Conn;
 pub use conn::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use connector::{Connector, Target};
 pub use dial::{Attempt, ConnectError, FailReason, FailedConn};
+pub use exchange::Exchange;
 pub use failure::Failure;
 pub use handle::{ConnId, Handle, Role};
 pub use listener::Listener;

@@ -13,6 +13,8 @@ use crate::{
 
 #[cfg(feature = "tokio")]
 mod tokio_net;
+#[cfg(feature = "tokio-rustls")]
+mod tokio_tls;
 
 /// A listener whose connections are wrapped as they are accepted.
 ///
@@ -42,8 +44,8 @@ pub struct Listener<L> {
     options: Options,
     socket_options: SocketOptions,
     backs_off: bool,
-    /// How often in a row there was no descriptor left.
-    exhausted: AtomicU32,
+    /// How often in a row accepting failed in a way that made it pause.
+    failures: AtomicU32,
 }
 
 impl<L> Listener<L> {
@@ -53,7 +55,7 @@ impl<L> Listener<L> {
             options,
             socket_options: SocketOptions::default(),
             backs_off: false,
-            exhausted: AtomicU32::new(0),
+            failures: AtomicU32::new(0),
         }
     }
 
@@ -118,8 +120,8 @@ impl<L> Listener<L> {
         &self,
         (stream, peer): (S, SocketAddr),
     ) -> io::Result<(Conn<S>, SocketAddr)> {
-        self.exhausted.store(0, Relaxed);
-        self.socket_options.apply(&stream)?;
+        self.failures.store(0, Relaxed);
+        self.socket_options.apply(&stream).map_err(|error| self.tell(error))?;
         Ok((self.options.wrap(stream), peer))
     }
 
@@ -147,7 +149,7 @@ impl<L> Listener<L> {
         const FIRST: Duration = Duration::from_millis(5);
         const LONGEST: Duration = Duration::from_secs(1);
 
-        let times = self.exhausted.fetch_add(1, Relaxed).min(10);
+        let times = self.failures.fetch_add(1, Relaxed).min(10);
         (FIRST * (1 << times)).min(LONGEST)
     }
 }

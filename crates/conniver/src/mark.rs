@@ -21,13 +21,26 @@ use crate::{Handle, clock};
 #[derive(Debug)]
 pub struct Mark {
     handle: Handle,
-    at: u64,
-    rx_bytes: u64,
-    tx_bytes: u64,
+    counts: Counts,
     info: Option<TcpInfo>,
     /// How many marks had been set on the connection when this one was.
     number: u32,
     was_alone: bool,
+}
+
+/// What a connection had moved at a moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counts {
+    at: u64,
+    rx_bytes: u64,
+    tx_bytes: u64,
+}
+
+impl Counts {
+    pub(crate) fn of(handle: &Handle) -> Self {
+        let (rx_bytes, tx_bytes) = (handle.rx_bytes(), handle.tx_bytes());
+        Self { at: clock::precise(), rx_bytes, tx_bytes }
+    }
 }
 
 /// What happened on a connection between two points.
@@ -63,13 +76,16 @@ pub struct Difference {
 impl Handle {
     /// Marks this point in the connection's life, and asks the kernel: two system calls.
     pub fn mark(&self) -> Mark {
+        self.mark_since(Counts::of(self))
+    }
+
+    /// Marks a point that is a little while ago, when these were the counts.
+    pub(crate) fn mark_since(&self, counts: Counts) -> Mark {
         let rare = self.block().rare();
         let number = rare.marks_set.fetch_add(1, Relaxed).wrapping_add(1);
         let was_alone = rare.marks_alive.fetch_add(1, Relaxed) == 0;
         Mark {
-            at: clock::precise(),
-            rx_bytes: self.rx_bytes(),
-            tx_bytes: self.tx_bytes(),
+            counts,
             info: self.tcp_info().and_then(Result::ok),
             number,
             was_alone,
@@ -87,7 +103,8 @@ impl Mark {
     /// What happened since the mark was set. The kernel is asked again; of a connection that has
     /// ended meanwhile only what the program counted is known.
     pub fn difference(&self) -> Difference {
-        let block = self.handle.block();
+        let (block, before) = (self.handle.block(), &self.counts);
+        let now = Counts::of(&self.handle);
         let info = self.handle.tcp_info().and_then(Result::ok);
         let both = self.info.as_ref().zip(info.as_ref());
         let grown = |count: fn(&TcpInfo) -> Option<u64>| {
@@ -99,9 +116,9 @@ impl Mark {
             Some(time(after)?.saturating_sub(time(before)?))
         };
         Difference {
-            took: Duration::from_nanos(clock::precise().saturating_sub(self.at)),
-            rx_bytes: self.handle.rx_bytes().wrapping_sub(self.rx_bytes),
-            tx_bytes: self.handle.tx_bytes().wrapping_sub(self.tx_bytes),
+            took: Duration::from_nanos(now.at.saturating_sub(before.at)),
+            rx_bytes: now.rx_bytes.wrapping_sub(before.rx_bytes),
+            tx_bytes: now.tx_bytes.wrapping_sub(before.tx_bytes),
             retransmitted_segs: grown(TcpInfo::retransmitted_segs),
             retransmitted_bytes: grown(TcpInfo::retransmitted_bytes),
             peer_window_limited: longer(TcpInfo::peer_window_limited),

@@ -11,6 +11,8 @@ use std::{
 
 use tcpinfo::{AsSock, Packed};
 
+#[cfg(feature = "tower")]
+use crate::observer::is_completed;
 use crate::{
     Conn, Connector, FailedConn, Listener, Observer, Role, StableSock, Tracker,
     addresses::addresses, block::Block, clock::Anchor, conn::Probe, observer::tell, reason::Kernel,
@@ -198,15 +200,15 @@ impl Options {
         self.inner.observer_panics.load(Relaxed)
     }
 
-    /// Tells tracker and observers of a connection that did not come about.
-    pub(crate) fn tell_failed(&self, failed: &FailedConn) {
-        if let Some(tracker) = self.inner.tracked_by() {
-            tracker.fail(self.inner.group(), failed.reason);
+    /// Runs the caller's code as an observer is run.
+    #[cfg(feature = "tower")]
+    pub(crate) fn contain(&self, run: impl FnOnce()) {
+        if !is_completed(run) {
+            self.inner.count_observer_panic();
         }
-        tell(&self.inner, |observer| observer.failed(failed));
     }
 
-    fn role_unless_set(self, role: Role) -> Self {
+    pub(crate) fn role_unless_set(self, role: Role) -> Self {
         if self.inner.labels.role.is_some() { self } else { self.role(role) }
     }
 
@@ -221,8 +223,6 @@ impl Options {
         if self.inner.facts { Some(Kernel::ask) } else { None }
     }
 
-    /// For models, whose streams the kernel does not know.
-    #[cfg(all(test, conniver_loom))]
     pub(crate) fn shared(&self) -> Shared {
         Arc::clone(&self.inner)
     }
@@ -256,6 +256,14 @@ impl Inner {
     #[inline]
     pub(crate) fn watches_io(&self) -> bool {
         self.watches_io
+    }
+
+    /// Tells tracker and observers of a connection that did not come about.
+    pub(crate) fn tell_failed(self: &Arc<Self>, failed: &FailedConn) {
+        if let Some(tracker) = self.tracked_by() {
+            tracker.fail(self.group(), failed.reason);
+        }
+        tell(self, |observer| observer.failed(failed));
     }
 
     /// The tracker of these connections, if they have one.

@@ -1,5 +1,7 @@
 //! The same with tokio.
 
+#[cfg(any(feature = "axum08", feature = "tonic014"))]
+use std::time::Duration;
 use std::{
     io,
     net::SocketAddr,
@@ -10,6 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::Listener;
 use crate::Conn;
+#[cfg(any(feature = "axum08", feature = "tonic014"))]
+use crate::FailReason;
 
 impl Listener<TcpListener> {
     /// Accepts a connection and wraps it. Dropping the future loses no connection.
@@ -46,6 +50,26 @@ impl Listener<TcpListener> {
             Ok(accepted) => self.accepted(accepted),
             Err(error) => Err(self.tell(error)),
         })
+    }
+
+    /// Accepts a connection, whatever it takes: for servers that have no use for an error.
+    #[cfg(feature = "axum08")]
+    pub(crate) async fn accept_always(&self) -> (Conn<TcpStream>, SocketAddr) {
+        loop {
+            match std::future::poll_fn(|cx| self.poll_accept(cx)).await {
+                Ok(accepted) => return accepted,
+                Err(error) => tokio::time::sleep(self.pause_anyway(&error)).await,
+            }
+        }
+    }
+
+    /// How long to pause after an error that shall not end accepting, and was told already.
+    #[cfg(any(feature = "axum08", feature = "tonic014"))]
+    pub(crate) fn pause_anyway(&self, error: &io::Error) -> Duration {
+        match FailReason::of(error) {
+            FailReason::Reset => Duration::ZERO,
+            _ => self.next_pause(),
+        }
     }
 
     /// As [`TcpListener::local_addr`].

@@ -1,0 +1,67 @@
+//! reqwest, whose connections can be observed and not wrapped.
+
+use std::sync::{Arc, Mutex};
+
+use super::log::Log;
+use axum::{Router, routing::get};
+use conniver::{
+    FailReason, Options, Role, Tracker,
+    axum08::make_service,
+    tower::{ObserveLayer, Observed},
+};
+use hyper_util::client::legacy::connect::HttpInfo;
+use tokio::net::TcpListener;
+
+#[tokio::test]
+async fn each_connection_is_told_once_with_its_addresses() {
+    // The other side knows the truth.
+    let tracker = Tracker::new();
+    let listener = Options::new().tracker(&tracker);
+    let listener = listener.listener(TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let address = listener.local_addr().unwrap();
+    let app = Router::new().route("/", get(|| async { "hello" }));
+    tokio::spawn(async { axum::serve(listener, make_service(app)).await });
+
+    let observed = Arc::new(Mutex::new(Vec::<Observed>::new()));
+    let seen = Arc::clone(&observed);
+    let layer =
+        ObserveLayer::new(&Options::new(), move |conn| seen.lock().unwrap().push(conn.clone()));
+    let client = reqwest::Client::builder().connector_layer(layer).build().unwrap();
+    for _ in 0..3 {
+        let response = client.get(format!("http://{address}/")).send().await.unwrap();
+        let over = response.extensions().get::<HttpInfo>().unwrap().local_addr();
+        assert_eq!(response.text().await.unwrap(), "hello");
+        let observed = observed.lock().unwrap();
+        let [conn] = &observed[..] else { panic!("{observed:?}") };
+        assert_eq!((conn.local_addr, conn.remote_addr), (Some(over), Some(address)));
+        assert!(!conn.took.is_zero());
+        assert_eq!(tracker.connections()[0].remote_addr(), conn.local_addr);
+    }
+}
+
+#[tokio::test]
+async fn failures_are_told_and_counted_and_panics_contained() {
+    let log = Log::default();
+    let tracker = Tracker::new();
+    let options = Options::new().category("out").tracker(&tracker).observer(log.clone());
+    let layer = ObserveLayer::new(&options, |_| panic!("never mind"));
+    let client = reqwest::Client::builder().connector_layer(layer).build().unwrap();
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    client.get(format!("http://{address}/")).send().await.unwrap_err();
+    client.get("http://nowhere.invalid/").send().await.unwrap_err();
+    let failed = log.failed();
+    let reasons: Vec<_> = failed.iter().map(|failed| failed.reason).collect();
+    assert_eq!(reasons, [FailReason::Refused, FailReason::Resolution], "{failed:?}");
+    assert_eq!((failed[0].role(), failed[0].category()), (Some(Role::Client), Some("out")));
+    assert_eq!(tracker.totals().failed(), 2);
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = Router::new().route("/", get(|| async { "hello" }));
+    tokio::spawn(async { axum::serve(listener, app).await });
+    let response = client.get(format!("http://{address}/")).send().await.unwrap();
+    assert_eq!(response.text().await.unwrap(), "hello");
+    assert_eq!(options.observer_panics(), 1);
+}

@@ -1,0 +1,204 @@
+//! Against real servers of databases, where they are installed.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use conniver::{CloseReason, Options, Report, Tracker};
+use libtest_mimic::{Arguments, Trial};
+use redis::{
+    AsyncCommands as _, AsyncConnectionConfig, RedisConnectionInfo, aio::MultiplexedConnection,
+};
+use tempfile::TempDir;
+use tokio_postgres::{Config, NoTls};
+
+fn main() {
+    let trial = |name, is_there: bool, run: fn()| {
+        Trial::test(name, move || {
+            run();
+            Ok(())
+        })
+        .with_ignored_flag(!is_there)
+    };
+    let trials = vec![
+        trial("postgres_over_a_wrapped_connection", postgres_programs().is_some(), postgres),
+        trial("redis_over_a_wrapped_connection", program("redis-server").is_some(), redis),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
+
+/// Where a program is, if it is installed.
+fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+/// Where Debian keeps the programs of the newest PostgreSQL.
+fn postgres_programs() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").ok()?;
+    let folders = versions.filter_map(|entry| Some(entry.ok()?.path().join("bin")));
+    folders.filter(|folder| folder.join("initdb").is_file()).max()
+}
+
+/// A server that lives as long as this does, in a folder of its own.
+struct Server {
+    child: Child,
+    address: SocketAddr,
+    folder: TempDir,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    /// Starts a server on a port that is free, and waits until it answers.
+    fn start(folder: TempDir, command: impl Fn(&Path, u16) -> Command) -> Self {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let log = fs::File::create(folder.path().join("log")).unwrap();
+        let child = command(folder.path(), address.port())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut server = Self { child, address, folder };
+        let began = Instant::now();
+        while std::net::TcpStream::connect(address).is_err() {
+            let is_over = server.child.try_wait().unwrap().is_some();
+            if is_over || began.elapsed() > Duration::from_secs(30) {
+                let log = fs::read_to_string(server.folder.path().join("log")).unwrap();
+                panic!("the server does not answer at {address}: {log}");
+            }
+            sleep(Duration::from_millis(20));
+        }
+        server
+    }
+}
+
+/// Keeps the reports.
+fn reports() -> (Arc<Mutex<Vec<Report>>>, impl Fn(&Report) + Send + Sync + 'static) {
+    let reports = Arc::<Mutex<Vec<Report>>>::default();
+    let sink = Arc::clone(&reports);
+    (reports, move |report: &Report| sink.lock().unwrap().push(report.clone()))
+}
+
+fn run(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(test);
+}
+
+fn postgres() {
+    let programs = postgres_programs().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    // PostgreSQL refuses to run as the superuser.
+    let is_root = nobody_owns(folder.path());
+    let command = |name| {
+        let mut command = Command::new(programs.join(name));
+        if is_root {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command
+    };
+    let made = command("initdb")
+        .args(["--auth=trust", "--username=conniver", "--no-sync", "--pgdata"])
+        .arg(folder.path().join("data"))
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let server = Server::start(folder, |folder, port| {
+        let mut command = command("postgres");
+        command.arg("-D").arg(folder.join("data")).arg("-F").arg("-k").arg(folder);
+        command.args(["-h", "127.0.0.1", "-p", &port.to_string()]);
+        command
+    });
+
+    let (reports, observer) = reports();
+    let tracker = Tracker::new();
+    let options = Options::new().category("postgres").tracker(&tracker).observer(observer);
+    run(async {
+        let mut config = Config::new();
+        config.user("conniver").dbname("postgres");
+        let connector = options.connector().nodelay(true);
+        // It answers connections before it is ready for users.
+        let began = Instant::now();
+        let (client, driver, handle) = loop {
+            let conn = connector.connect_tokio(server.address).await.unwrap();
+            let handle = conn.handle();
+            match config.connect_raw(conn, NoTls).await {
+                Ok((client, driver)) => break (client, driver, handle),
+                Err(error) if began.elapsed() > Duration::from_secs(30) => panic!("{error:?}"),
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        };
+        let driver = tokio::spawn(driver);
+
+        let mark = handle.mark();
+        let row =
+            client.query_one("SELECT repeat('x', 1000000), pg_sleep(0.1)", &[]).await.unwrap();
+        let difference = mark.difference();
+        assert_eq!(row.get::<_, &str>(0).len(), 1_000_000);
+        assert!((1_000_000..1_010_000).contains(&difference.rx_bytes), "{difference:?}");
+        assert!(difference.took >= Duration::from_millis(100), "{difference:?}");
+        assert!(!difference.is_shared);
+
+        // The server's own opinion of who we are.
+        let row = client.query_one("SELECT inet_client_port()", &[]).await.unwrap();
+        let port: i32 = row.get(0);
+        assert_eq!(handle.local_addr().map(|addr| i32::from(addr.port())), Some(port));
+        drop(client);
+        driver.await.unwrap().unwrap();
+    });
+    let reports = reports.lock().unwrap();
+    assert_eq!(reports.last().unwrap().reason, CloseReason::LocalClose);
+    assert_eq!(tracker.totals().closed(), reports.len() as u64);
+}
+
+fn redis() {
+    let server = Server::start(tempfile::tempdir().unwrap(), |folder, port| {
+        let mut command = Command::new("redis-server");
+        command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--dir"]);
+        command.arg(folder);
+        command
+    });
+    let (reports, observer) = reports();
+    let options = Options::new().category("redis").observer(observer);
+    run(async {
+        let conn = options.connector().nodelay(true).connect_tokio(server.address).await.unwrap();
+        let handle = conn.handle();
+        let (info, config) = (RedisConnectionInfo::default(), AsyncConnectionConfig::new());
+        let (mut redis, driver) =
+            MultiplexedConnection::new_with_config(&info, conn, config).await.unwrap();
+        let driver = tokio::spawn(driver);
+        let mark = handle.mark();
+        redis.set::<_, _, ()>("key", vec![b'x'; 100_000]).await.unwrap();
+        let value: Vec<u8> = redis.get("key").await.unwrap();
+        assert_eq!(value.len(), 100_000);
+        let difference = mark.difference();
+        assert!((100_000..100_200).contains(&difference.tx_bytes), "{difference:?}");
+        assert!((100_000..100_200).contains(&difference.rx_bytes), "{difference:?}");
+
+        // The server's own opinion of who we are.
+        let who: String = redis::cmd("CLIENT").arg("INFO").query_async(&mut redis).await.unwrap();
+        assert!(who.contains(&format!(" addr={} ", handle.local_addr().unwrap())), "{who}");
+        drop(redis);
+        driver.await.unwrap();
+    });
+    assert_eq!(reports.lock().unwrap().len(), 1);
+}
+
+const NOBODY: u32 = 65534;
+
+/// Gives a folder to the user nobody, if we may; that is, if we are the superuser.
+fn nobody_owns(folder: &Path) -> bool {
+    std::os::unix::fs::chown(folder, Some(NOBODY), Some(NOBODY)).is_ok()
+}
