@@ -5,7 +5,10 @@
 //! ```no_run
 //! use conniver::Options;
 //! use tokio::net::TcpListener;
-//! # use tonic::transport::{Server, server::Router};
+//! # struct Router;
+//! # impl Router {
+//! #     async fn serve_with_incoming<I>(self, _: I) -> std::io::Result<()> { Ok(()) }
+//! # }
 //!
 //! # async fn serve(router: Router) -> Result<(), Box<dyn std::error::Error>> {
 //! // router = Server::builder().add_service(…)
