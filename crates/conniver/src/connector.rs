@@ -45,6 +45,12 @@ mod tokio_tls;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Connector {
+    /// HTTP clients clone their connector for every request.
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug, Clone)]
+struct Inner {
     options: Options,
     socket_options: SocketOptions,
     timeout: Option<Duration>,
@@ -55,33 +61,38 @@ pub struct Connector {
 impl Connector {
     pub(crate) fn new(options: Options) -> Self {
         let socket_options = SocketOptions::default();
-        Self { options, socket_options, timeout: None, failures: Arc::default() }
+        let inner = Inner { options, socket_options, timeout: None, failures: Arc::default() };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Whether small segments are sent at once (`TCP_NODELAY`). Default: as the system has it.
     #[must_use]
     pub fn nodelay(mut self, nodelay: bool) -> Self {
-        self.socket_options.nodelay = Some(nodelay);
+        self.inner_mut().socket_options.nodelay = Some(nodelay);
         self
     }
 
     /// When the kernel asks a silent peer whether it is still there. Default: as the system has it.
     #[must_use]
     pub fn keepalive(mut self, keepalive: Keepalive) -> Self {
-        self.socket_options.keepalive = Some(keepalive);
+        self.inner_mut().socket_options.keepalive = Some(keepalive);
         self
     }
 
     /// How long one address may take to answer. Default: as long as the system waits.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+        self.inner_mut().timeout = Some(timeout);
         self
     }
 
     /// The options that connections are wrapped with.
     pub fn options(&self) -> &Options {
-        &self.options
+        &self.inner.options
+    }
+
+    fn inner_mut(&mut self) -> &mut Inner {
+        Arc::make_mut(&mut self.inner)
     }
 
     /// Connects to the first address that answers, and wraps the stream.
@@ -92,7 +103,7 @@ impl Connector {
     /// tried. Also if this system lacks a socket option that was asked for.
     pub fn connect(&self, target: impl Into<Target>) -> Result<Conn<TcpStream>, ConnectError> {
         let target = target.into();
-        let mut dial = Dial::begin(&self.options, target.name());
+        let mut dial = Dial::begin(self.options(), target.name());
         let addrs = match target {
             Target::Addrs(addrs) => addrs,
             Target::Name(name) => match name.to_socket_addrs() {
@@ -103,7 +114,7 @@ impl Connector {
         let mut last = no_address();
         for addr in addrs {
             let began = Instant::now();
-            let connected = match self.timeout {
+            let connected = match self.inner.timeout {
                 Some(timeout) => TcpStream::connect_timeout(&addr, timeout),
                 None => TcpStream::connect(addr),
             };
@@ -119,25 +130,26 @@ impl Connector {
     }
 
     fn prepared<S: StableSock>(&self, stream: S) -> io::Result<S> {
-        self.socket_options.apply(&stream)?;
+        self.inner.socket_options.apply(&stream)?;
         Ok(stream)
     }
 
     fn succeeded<S: StableSock>(&self, dial: Dial, stream: S) -> Conn<S> {
         dial.succeeded();
-        let reconnects = self.failures.swap(0, Relaxed);
-        self.options.wrap_after(stream, reconnects)
+        let reconnects = self.inner.failures.swap(0, Relaxed);
+        self.options().wrap_after(stream, reconnects)
     }
 
     /// Tells of a target that cannot be connected to, because there is no such thing.
     #[cfg(feature = "hyper-util")]
     pub(crate) fn refuse(&self, target: String, error: io::Error) -> ConnectError {
-        let dial = Dial::begin(&self.options, Some(target));
+        let dial = Dial::begin(self.options(), Some(target));
         ConnectError::new(dial.failed(FailReason::Error, &error), error)
     }
 
     fn failed(&self, dial: Dial, reason: FailReason, error: io::Error) -> ConnectError {
-        let _ = self.failures.fetch_update(Relaxed, Relaxed, |count| count.checked_add(1));
+        let failures = &self.inner.failures;
+        let _ = failures.fetch_update(Relaxed, Relaxed, |count| count.checked_add(1));
         ConnectError::new(dial.failed(reason, &error), error)
     }
 }

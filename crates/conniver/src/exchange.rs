@@ -29,15 +29,22 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Begins an exchange on a connection, and sets a [mark](Handle::mark) there.
+    /// Begins an exchange on a connection, and sets a [mark](Handle::mark) there, for which the
+    /// kernel is asked: one system call.
     pub fn begin(handle: &Handle) -> Self {
-        Self::begin_since(handle, Counts::of(handle))
+        Self::begin_since(handle, Counts::of(handle), true)
     }
 
-    /// Begins an exchange a little while ago, when these were the counts.
-    pub(crate) fn begin_since(handle: &Handle, counts: Counts) -> Self {
+    /// The same without asking the kernel, for those who have very many requests: a
+    /// [difference](Self::difference) then lacks what the kernel counts.
+    pub fn begin_counts(handle: &Handle) -> Self {
+        Self::begin_since(handle, Counts::of(handle), false)
+    }
+
+    /// Begins an exchange now, at counts that may have grown in this instant.
+    pub(crate) fn begin_since(handle: &Handle, counts: Counts, facts: bool) -> Self {
         let number = handle.block().rare().exchanges.fetch_add(1, Relaxed);
-        Self { mark: Arc::new(handle.mark_since(counts)), number }
+        Self { mark: Arc::new(handle.mark_since(counts, facts)), number }
     }
 
     /// The connection.

@@ -21,6 +21,7 @@ use crate::{Handle, clock};
 #[derive(Debug)]
 pub struct Mark {
     handle: Handle,
+    at: u64,
     counts: Counts,
     info: Option<TcpInfo>,
     /// How many marks had been set on the connection when this one was.
@@ -31,15 +32,13 @@ pub struct Mark {
 /// What a connection had moved at a moment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Counts {
-    at: u64,
     rx_bytes: u64,
     tx_bytes: u64,
 }
 
 impl Counts {
     pub(crate) fn of(handle: &Handle) -> Self {
-        let (rx_bytes, tx_bytes) = (handle.rx_bytes(), handle.tx_bytes());
-        Self { at: clock::precise(), rx_bytes, tx_bytes }
+        Self { rx_bytes: handle.rx_bytes(), tx_bytes: handle.tx_bytes() }
     }
 }
 
@@ -74,23 +73,30 @@ pub struct Difference {
 }
 
 impl Handle {
-    /// Marks this point in the connection's life, and asks the kernel: two system calls.
+    /// Marks this point in the connection's life, and asks the kernel: one system call.
     pub fn mark(&self) -> Mark {
-        self.mark_since(Counts::of(self))
+        self.mark_since(Counts::of(self), true)
     }
 
-    /// Marks a point that is a little while ago, when these were the counts.
-    pub(crate) fn mark_since(&self, counts: Counts) -> Mark {
+    /// Marks this point in time, of which these are the counts.
+    pub(crate) fn mark_since(&self, counts: Counts, facts: bool) -> Mark {
         let rare = self.block().rare();
         let number = rare.marks_set.fetch_add(1, Relaxed).wrapping_add(1);
         let was_alone = rare.marks_alive.fetch_add(1, Relaxed) == 0;
         Mark {
+            at: clock::precise(),
             counts,
-            info: self.tcp_info().and_then(Result::ok),
+            info: if facts { self.numbers() } else { None },
             number,
             was_alone,
             handle: self.clone(),
         }
+    }
+}
+
+impl Handle {
+    fn numbers(&self) -> Option<TcpInfo> {
+        self.block().slot.read_numbers()?.ok()
     }
 }
 
@@ -105,7 +111,8 @@ impl Mark {
     pub fn difference(&self) -> Difference {
         let (block, before) = (self.handle.block(), &self.counts);
         let now = Counts::of(&self.handle);
-        let info = self.handle.tcp_info().and_then(Result::ok);
+        // Half an answer would be none.
+        let info = self.info.as_ref().and_then(|_| self.handle.numbers());
         let both = self.info.as_ref().zip(info.as_ref());
         let grown = |count: fn(&TcpInfo) -> Option<u64>| {
             let (before, after) = both?;
@@ -116,7 +123,7 @@ impl Mark {
             Some(time(after)?.saturating_sub(time(before)?))
         };
         Difference {
-            took: Duration::from_nanos(now.at.saturating_sub(before.at)),
+            took: Duration::from_nanos(clock::precise().saturating_sub(self.at)),
             rx_bytes: now.rx_bytes.wrapping_sub(before.rx_bytes),
             tx_bytes: now.tx_bytes.wrapping_sub(before.tx_bytes),
             retransmitted_segs: grown(TcpInfo::retransmitted_segs),

@@ -5,7 +5,7 @@ pub(crate) mod models;
 
 use std::time::Duration;
 
-use tcpinfo::{Error, Packed, Sock, TcpInfo};
+use tcpinfo::{Error, Packed, Sock, TcpInfo, read_native};
 
 use crate::{
     StableSock,
@@ -102,6 +102,11 @@ impl Slot {
         self.ask(|sock| TcpInfo::read(&sock))
     }
 
+    /// The same without the name of the congestion control: one system call less.
+    pub(crate) fn read_numbers(&self) -> Option<Result<TcpInfo, Error>> {
+        self.ask(numbers)
+    }
+
     /// The same, packed.
     pub(crate) fn read_packed(&self) -> Option<Result<Packed, Error>> {
         self.ask(|sock| Packed::read(&sock))
@@ -111,7 +116,7 @@ impl Slot {
     pub(crate) fn count(&self) {
         let mut inner = lock(&self.inner);
         if inner.number != NONE {
-            if let Ok(info) = with_sock(inner.number, |sock| TcpInfo::read(&sock)) {
+            if let Ok(info) = with_sock(inner.number, numbers) {
                 inner.counts.grow(&info);
             }
         }
@@ -140,6 +145,10 @@ impl Slot {
         // The lock is held until the answer is there.
         (inner.number != NONE).then(|| question(inner.number))
     }
+}
+
+fn numbers(sock: Sock<'_>) -> Result<TcpInfo, Error> {
+    read_native(&sock).map(|native| TcpInfo::from_native(native, None))
 }
 
 #[cfg(unix)]

@@ -167,7 +167,7 @@ impl Tracker {
         self.sum(|_| {})
     }
 
-    /// The same, after asking the kernel about every connection that is listed: two system calls
+    /// The same, after asking the kernel about every connection that is listed: one system call
     /// each.
     pub fn kernel_totals_by_group(&self) -> Vec<(Group, Totals)> {
         self.sum(|block| block.slot.count())

@@ -9,6 +9,7 @@ use super::{
 
 mod echo;
 mod httpstat;
+mod hyper;
 mod io;
 mod kernel;
 mod lifecycle;
@@ -82,6 +83,20 @@ pub(super) const FIGURES: &[Figure] = &[
         unit: Unit::Nanoseconds,
         target: Target { limit: Limit::TimesFloor(1.01), allocs: Some(0.0) },
         measure: echo::asynchronous,
+    },
+    Figure {
+        name: "hyper.requests",
+        what: "one request and 1 KiB back, tracked, observed, with its handle; floor: the bare one",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::TimesFloor(1.01), allocs: None },
+        measure: hyper::requests,
+    },
+    Figure {
+        name: "hyper.exchanges",
+        what: "the same with an exchange and the kernel's facts on both sides; floor: the bare one",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::TimesFloor(1.15), allocs: None },
+        measure: hyper::exchanges,
     },
     Figure {
         name: "conn.lifecycle",

@@ -45,6 +45,10 @@ impl Rounds {
         self.ratios.push(subject / floor);
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.ratios.len()
+    }
+
     pub(super) fn timing(mut self) -> Timing {
         let floor = median(&mut self.floors);
         Timing { subject: floor * median(&mut self.ratios), floor }

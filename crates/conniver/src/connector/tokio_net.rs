@@ -45,7 +45,7 @@ impl Connector {
     }
 
     async fn connect_one(&self, addr: SocketAddr) -> io::Result<TcpStream> {
-        match self.timeout {
+        match self.inner.timeout {
             Some(timeout) => tokio::time::timeout(timeout, TcpStream::connect(addr)).await?,
             None => TcpStream::connect(addr).await,
         }

@@ -47,7 +47,7 @@ impl Connector {
         let peer = conn.handle().remote_addr();
         let dial = Dial::begin(self.options(), asked);
         let handshake = tls.connect(name, conn);
-        let shaken = match self.timeout {
+        let shaken = match self.inner.timeout {
             Some(timeout) => {
                 tokio::time::timeout(timeout, handshake).await.unwrap_or_else(|_| Err(timed_out()))
             }

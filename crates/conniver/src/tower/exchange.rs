@@ -7,10 +7,11 @@ use std::{
 
 use http::{Extensions, Request, Response};
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
+use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{Exchange, Handle, hyper_util::Chosen};
+use crate::{Exchange, Handle, hyper_util::Chosen, mark::Counts};
 
 /// Begins an [`Exchange`] for each request, and puts it into the extensions of the response.
 ///
@@ -45,14 +46,34 @@ use crate::{Exchange, Handle, hyper_util::Chosen};
 /// ```
 ///
 /// A request without a connection of ours goes through as if there was no layer.
-#[derive(Debug, Clone, Copy, Default)]
-#[non_exhaustive]
-pub struct ExchangeLayer;
+#[derive(Debug, Clone, Copy)]
+pub struct ExchangeLayer {
+    facts: bool,
+}
 
 impl ExchangeLayer {
-    /// The layer.
+    /// A layer that asks the kernel when an exchange begins.
     pub const fn new() -> Self {
-        Self
+        Self { facts: true }
+    }
+
+    /// Whether the kernel is asked when an exchange begins, which costs one system call, about half
+    /// a microsecond, a request. Without it a [difference](Exchange::difference) lacks what the
+    /// kernel counts. Default: yes.
+    #[must_use]
+    pub const fn facts(mut self, facts: bool) -> Self {
+        self.facts = facts;
+        self
+    }
+
+    fn begin(self, handle: &Handle, counts: Counts) -> Exchange {
+        Exchange::begin_since(handle, counts, self.facts)
+    }
+}
+
+impl Default for ExchangeLayer {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -60,7 +81,7 @@ impl<S> Layer<S> for ExchangeLayer {
     type Service = Exchanges<S>;
 
     fn layer(&self, service: S) -> Exchanges<S> {
-        Exchanges { service }
+        Exchanges { service, layer: *self }
     }
 }
 
@@ -68,6 +89,7 @@ impl<S> Layer<S> for ExchangeLayer {
 #[derive(Debug, Clone)]
 pub struct Exchanges<S> {
     service: S,
+    layer: ExchangeLayer,
 }
 
 impl<S, A, B> Service<Request<A>> for Exchanges<S>
@@ -85,13 +107,13 @@ where
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
         let begun = match handle_of(request.extensions()) {
             Some(handle) => {
-                let exchange = Exchange::begin(handle);
+                let exchange = self.layer.begin(handle, Counts::of(handle));
                 request.extensions_mut().insert(exchange.clone());
                 Begun::Yes(exchange)
             }
             None => Begun::By(capture_connection(&mut request), None),
         };
-        Exchanging { response: Box::pin(self.service.call(request)), begun }
+        Exchanging { response: self.service.call(request), begun, layer: self.layer }
     }
 }
 
@@ -103,30 +125,36 @@ fn handle_of(extensions: &Extensions) -> Option<&Handle> {
     extensions.get()
 }
 
-/// A response that will carry its [`Exchange`].
-#[must_use = "futures do nothing unless polled"]
-pub struct Exchanging<F> {
-    response: Pin<Box<F>>,
-    begun: Begun,
+pin_project! {
+    #[project = Projected]
+    /// A response that will carry its [`Exchange`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Exchanging<F> {
+        #[pin]
+        response: F,
+        begun: Begun,
+        layer: ExchangeLayer,
+    }
 }
 
 enum Begun {
     /// By the server.
     Yes(Exchange),
-    /// Once the client has chosen a connection, and again if it had to choose another.
+    /// Once the client has chosen a connection.
     By(CaptureConnection, Option<Exchange>),
 }
 
 impl Begun {
-    fn look(&mut self) {
+    /// Begins the exchange on the connection that the client has chosen, if it has.
+    fn look(&mut self, layer: ExchangeLayer) {
         let Self::By(chosen, exchange) = self else { return };
         let mut extras = Extensions::new();
-        if let Some(connected) = &*chosen.connection_metadata() {
-            connected.get_extras(&mut extras);
+        match &*chosen.connection_metadata() {
+            Some(connected) => connected.get_extras(&mut extras),
+            None => return,
         }
-        let Some(Chosen { before, handle, .. }) = extras.get() else { return };
-        if exchange.as_ref().is_none_or(|exchange| exchange.handle().id() != handle.id()) {
-            *exchange = Some(Exchange::begin_since(handle, *before));
+        if let Some(Chosen { before, handle, .. }) = extras.get() {
+            *exchange = Some(layer.begin(handle, *before));
         }
     }
 
@@ -134,6 +162,15 @@ impl Begun {
         match self {
             Self::Yes(exchange) => Some(exchange),
             Self::By(_, exchange) => exchange.as_ref(),
+        }
+    }
+
+    /// Whether the exchange is one of the connection that brought this. A client that finds its
+    /// connection closed before it was of any use chooses another.
+    fn is_on(&self, extensions: &Extensions) -> bool {
+        match (self, self.exchange(), extensions.get::<Handle>()) {
+            (Self::By(..), Some(exchange), Some(handle)) => exchange.handle().id() == handle.id(),
+            _ => true,
         }
     }
 }
@@ -144,11 +181,17 @@ where
 {
     type Output = Result<Response<B>, E>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = self.response.as_mut().poll(cx);
-        self.begun.look();
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Projected { response, begun, layer } = self.project();
+        let response = response.poll(cx);
+        if begun.exchange().is_none() {
+            begun.look(*layer);
+        }
         let mut response = ready!(response)?;
-        if let Some(exchange) = self.begun.exchange() {
+        if !begun.is_on(response.extensions()) {
+            begun.look(*layer);
+        }
+        if let Some(exchange) = begun.exchange() {
             response.extensions_mut().insert(exchange.clone());
         }
         Poll::Ready(Ok(response))

@@ -37,11 +37,16 @@ use crate::{Options, Role, Timestamp, dial::Dial};
 /// ```
 #[derive(Clone)]
 pub struct ObserveLayer {
-    options: Options,
-    tell: Arc<Tell>,
+    /// HTTP clients clone their connector for every request.
+    inner: Arc<Inner<Tell>>,
 }
 
 type Tell = dyn Fn(&Observed) + Send + Sync;
+
+struct Inner<F: ?Sized> {
+    options: Options,
+    tell: F,
+}
 
 /// A connection that somebody else made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +74,7 @@ impl ObserveLayer {
     /// counted as one of an [observer](Options::observer_panics).
     pub fn new(options: &Options, tell: impl Fn(&Observed) + Send + Sync + 'static) -> Self {
         let options = options.clone().role_unless_set(Role::Client);
-        Self { options, tell: Arc::new(tell) }
+        Self { inner: Arc::new(Inner { options, tell }) }
     }
 }
 
@@ -83,7 +88,7 @@ impl<C> Layer<C> for ObserveLayer {
 
 impl fmt::Debug for ObserveLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ObserveLayer").field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("ObserveLayer").field("options", &self.inner.options).finish_non_exhaustive()
     }
 }
 
@@ -107,8 +112,8 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        let layer = self.layer.clone();
-        let dial = Dial::begin(&layer.options, None);
+        let inner = Arc::clone(&self.layer.inner);
+        let dial = Dial::begin(&inner.options, None);
         let (began_at, began) = (Timestamp::now(), Instant::now());
         let connecting = self.connector.call(request);
         Box::pin(async move {
@@ -125,7 +130,7 @@ where
                         local_addr: info.map(HttpInfo::local_addr),
                         remote_addr: info.map(HttpInfo::remote_addr),
                     };
-                    layer.options.contain(|| (layer.tell)(&observed));
+                    inner.options.contain(|| (inner.tell)(&observed));
                     Ok(stream)
                 }
                 Err(error) => {

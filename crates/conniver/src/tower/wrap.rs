@@ -1,4 +1,7 @@
-use std::task::{Context, Poll};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
@@ -25,13 +28,14 @@ use crate::{Conn, Options, Role, StableSock, dial::Dial};
 /// ```
 #[derive(Debug, Clone)]
 pub struct WrapLayer {
-    options: Options,
+    /// HTTP clients clone their connector for every request.
+    options: Arc<Options>,
 }
 
 impl WrapLayer {
     /// Wraps with these options, as of the client side unless a side is set.
     pub fn new(options: &Options) -> Self {
-        Self { options: options.clone().role_unless_set(Role::Client) }
+        Self { options: Arc::new(options.clone().role_unless_set(Role::Client)) }
     }
 }
 
@@ -39,7 +43,7 @@ impl<C> Layer<C> for WrapLayer {
     type Service = Wrap<C>;
 
     fn layer(&self, connector: C) -> Wrap<C> {
-        Wrap { connector, options: self.options.clone() }
+        Wrap { connector, options: Arc::clone(&self.options) }
     }
 }
 
@@ -47,7 +51,7 @@ impl<C> Layer<C> for WrapLayer {
 #[derive(Debug, Clone)]
 pub struct Wrap<C> {
     connector: C,
-    options: Options,
+    options: Arc<Options>,
 }
 
 impl<C, S> Service<Uri> for Wrap<C>
@@ -64,7 +68,7 @@ where
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let options = self.options.clone();
+        let options = Arc::clone(&self.options);
         let dial = Dial::begin(&options, uri.authority().map(ToString::to_string));
         let connecting = self.connector.call(uri);
         Box::pin(async move {
