@@ -9,7 +9,9 @@ use axum::{
     extract::{ConnectInfo, State},
     routing::get,
 };
-use conniver::{Exchange, Handle, Options, Order, Query, Tracker, axum08, tower::ExchangeLayer};
+use conniver::{
+    Exchange, Handle, Options, Order, Query, Role, Tracker, axum08, tower::ExchangeLayer,
+};
 use tokio::net::TcpListener;
 
 #[tokio::main]
@@ -26,7 +28,7 @@ async fn main() -> io::Result<()> {
     let app = Router::new()
         .route("/", get(hello))
         .route("/connections", get(connections))
-        .layer(ExchangeLayer::new())
+        .layer(ExchangeLayer::new(Role::Server))
         .with_state(tracker);
     axum::serve(listener, axum08::make_service(app)).await
 }

@@ -4,7 +4,7 @@
 
 use std::error::Error;
 
-use conniver::{Exchange, Options, Report, tower::ExchangeLayer};
+use conniver::{Exchange, Options, Report, Role, tower::ExchangeLayer};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{Request, Uri, body::Bytes};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .connector()
         .nodelay(true);
     let client = Client::builder(TokioExecutor::new()).build::<_, Empty<Bytes>>(connector);
-    let mut client = ExchangeLayer::new().layer(client);
+    let mut client = ExchangeLayer::new(Role::Client).layer(client);
 
     for _ in 0..2 {
         let request = Request::get(&uri).body(Empty::new())?;

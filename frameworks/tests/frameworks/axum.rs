@@ -71,7 +71,7 @@ async fn handlers_know_peer_connection_and_exchange() {
         assert!(conn.tcp_info().unwrap().is_ok(), "the socket can be asked");
         format!("{peer} {}", exchange.number())
     };
-    let app = Router::new().route("/", get(whole)).layer(ExchangeLayer::new());
+    let app = Router::new().route("/", get(whole)).layer(ExchangeLayer::new(Role::Server));
     let served = serve!(options, listener => listener, make_service(app));
 
     let mut one = TcpStream::connect(served.address).await.unwrap();
@@ -97,7 +97,7 @@ async fn connect_info_can_be_the_handle() {
         assert_eq!(exchange.handle().id(), conn.id());
         format!("{}", conn.remote_addr().unwrap())
     }
-    let app = || Router::new().route("/", get(id)).layer(ExchangeLayer::new());
+    let app = || Router::new().route("/", get(id)).layer(ExchangeLayer::new(Role::Server));
 
     let service = app().into_make_service_with_connect_info::<Handle>();
     let plain = serve!(Options::new(), listener => listener, service);
@@ -137,7 +137,7 @@ async fn bytes_are_counted_as_the_client_sent_them() {
     let app = Router::new()
         .route("/", post(take))
         .layer(axum::extract::DefaultBodyLimit::max(2 * SIZE))
-        .layer(ExchangeLayer::new());
+        .layer(ExchangeLayer::new(Role::Server));
     let served =
         serve!(Options::new().observer(log.clone()), listener => listener, make_service(app));
     let head = format!(
@@ -157,7 +157,8 @@ async fn bytes_are_counted_as_the_client_sent_them() {
 #[tokio::test]
 async fn clients_that_say_nothing_or_nonsense_end_in_reports() {
     let log = Log::default();
-    let app = Router::new().route("/", get(|| async { "" })).layer(ExchangeLayer::new());
+    let app =
+        Router::new().route("/", get(|| async { "" })).layer(ExchangeLayer::new(Role::Server));
     let served =
         serve!(Options::new().observer(log.clone()), listener => listener, make_service(app));
     drop(TcpStream::connect(served.address).await.unwrap());

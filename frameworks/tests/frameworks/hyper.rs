@@ -41,7 +41,7 @@ async fn server(options: &Options) -> SocketAddr {
         while let Ok((conn, _)) = listener.accept().await {
             let handle = conn.handle();
             let respond = tower::service_fn(respond);
-            let respond = ExchangeLayer::new().layer(respond);
+            let respond = ExchangeLayer::new(Role::Server).layer(respond);
             // Plain hyper knows no connection, so it is put into each request.
             let respond = tower::util::MapRequest::new(respond, move |mut request: Request<_>| {
                 request.extensions_mut().insert(handle.clone());
@@ -79,7 +79,7 @@ async fn respond(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>
 
 fn client(connector: Connector) -> Exchanges<Client<Connector, Body>> {
     let client = Client::builder(TokioExecutor::new()).build::<_, Body>(connector);
-    ExchangeLayer::new().layer(client)
+    ExchangeLayer::new(Role::Client).layer(client)
 }
 
 fn get(uri: &str) -> Request<Body> {
@@ -141,7 +141,7 @@ async fn requests_at_the_same_time_on_one_connection_are_shared() {
     let address = server(&Options::new()).await;
     let mut builder = Client::builder(TokioExecutor::new());
     let client = builder.http2_only(true).build::<_, Body>(Options::new().connector());
-    let client = ExchangeLayer::new().layer(client);
+    let client = ExchangeLayer::new(Role::Client).layer(client);
     let uri = format!("http://{address}/");
     // Makes the connection; those that follow share it.
     drop(client.clone().oneshot(get(&uri)).await.unwrap());
@@ -182,6 +182,52 @@ async fn a_client_that_finds_its_connection_dead_takes_another() {
     }
     assert_eq!(log.opened().len(), 5);
     log.closed(5).await;
+}
+
+#[tokio::test]
+async fn a_proxy_has_an_exchange_on_each_side() {
+    let origin = server(&Options::new()).await;
+    let (front, back) = (Log::default(), Log::default());
+    let listener = Options::new().observer(front.clone());
+    let listener = listener.listener(TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let proxy = listener.local_addr().unwrap();
+    let behind = client(Options::new().observer(back.clone()).connector());
+    tokio::spawn(async move {
+        let (conn, _) = listener.accept().await.unwrap();
+        let handle = conn.handle();
+        let forward = tower::service_fn(move |request: Request<Incoming>| {
+            let behind = behind.clone();
+            async move {
+                // The request goes on with all that it carries.
+                let mut request = request.map(|_| Body::new());
+                *request.uri_mut() = format!("http://{origin}/").parse().unwrap();
+                let response = behind.oneshot(request).await?;
+                let exchange = response.extensions().get::<Exchange>().unwrap();
+                assert_eq!(exchange.handle().remote_addr(), Some(origin));
+                Ok::<_, hyper_util::client::legacy::Error>(response)
+            }
+        });
+        let forward = ExchangeLayer::new(Role::Server).layer(forward);
+        let id = handle.id();
+        let forward = tower::util::MapRequest::new(forward, move |mut request: Request<_>| {
+            request.extensions_mut().insert(handle.clone());
+            request
+        });
+        let forward = tower::util::MapResponse::new(forward, move |response: Response<_>| {
+            assert_eq!(response.extensions().get::<Exchange>().unwrap().handle().id(), id);
+            response
+        });
+        let builder = Builder::new(TokioExecutor::new());
+        builder
+            .serve_connection(TokioIo::new(conn), TowerToHyperService::new(forward))
+            .await
+            .unwrap();
+    });
+    let outside = Client::builder(TokioExecutor::new()).build_http::<Body>();
+    let response = outside.request(get(&format!("http://{proxy}/"))).await.unwrap();
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes().len(), SIZE);
+    drop(outside);
+    assert_eq!((front.closed(1).await.len(), back.opened().len()), (1, 1));
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ async fn server(options: &Options, with_handles: bool, check: Check) -> SocketAd
     let address = listener.local_addr().unwrap();
     let (_, health) = tonic_health::server::health_reporter();
     let router = Server::builder()
-        .layer(ExchangeLayer::new())
+        .layer(ExchangeLayer::new(Role::Server))
         .add_service(InterceptedService::new(health, check));
     let incoming = listener.into_incoming();
     tokio::spawn(async move {

@@ -11,22 +11,22 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{Exchange, Handle, hyper_util::Chosen, mark::Counts};
+use crate::{Exchange, Handle, Role, hyper_util::Chosen, mark::Counts};
 
 /// Begins an [`Exchange`] for each request, and puts it into the extensions of the response.
 ///
-/// Around a server's service, the exchange is in the extensions of the request too, and begins when
+/// Around a server's service ([`Role::Server`]), the exchange is in the extensions of the request too, and begins when
 /// the service is called: when the request's head has been read. The connection is known by the
 /// [`Handle`] in the extensions of the request, where axum (`axum08::make_service`) and tonic
 /// (`tonic014::Incoming::with_handles`) put it; with plain hyper the service inserts it.
 ///
-/// Around hyper-util's client, the exchange begins when the client has chosen or made a connection,
+/// Around hyper-util's client ([`Role::Client`]), the exchange begins when the client has chosen or made a connection,
 /// right before it begins to write the request. The layer takes the place of
 /// [`capture_connection`] on these requests. Whether the connection was used before is
 /// [`Exchange::is_reuse`], as far as all requests come through layers.
 ///
 /// ```no_run
-/// use conniver::{Exchange, Options, tower::ExchangeLayer};
+/// use conniver::{Exchange, Options, Role, tower::ExchangeLayer};
 /// use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 /// use tower_layer::Layer as _;
 /// use tower_service::Service as _;
@@ -34,7 +34,7 @@ use crate::{Exchange, Handle, hyper_util::Chosen, mark::Counts};
 /// # async fn get() -> Result<(), Box<dyn std::error::Error>> {
 /// let connector = Options::new().connector();
 /// let client: Client<_, String> = Client::builder(TokioExecutor::new()).build(connector);
-/// let mut client = ExchangeLayer::new().layer(client);
+/// let mut client = ExchangeLayer::new(Role::Client).layer(client);
 ///
 /// let request = http::Request::get("http://billing.internal/").body(String::new())?;
 /// let response = client.call(request).await?;
@@ -48,13 +48,15 @@ use crate::{Exchange, Handle, hyper_util::Chosen, mark::Counts};
 /// A request without a connection of ours goes through as if there was no layer.
 #[derive(Debug, Clone, Copy)]
 pub struct ExchangeLayer {
+    side: Role,
     facts: bool,
 }
 
 impl ExchangeLayer {
-    /// A layer that asks the kernel when an exchange begins.
-    pub const fn new() -> Self {
-        Self { facts: true }
+    /// A layer for a client or for the service of a server, that asks the kernel when an exchange
+    /// begins.
+    pub const fn new(side: Role) -> Self {
+        Self { side, facts: true }
     }
 
     /// Whether the kernel is asked when an exchange begins, which costs one system call, about half
@@ -68,12 +70,6 @@ impl ExchangeLayer {
 
     fn begin(self, handle: &Handle, counts: Counts) -> Exchange {
         Exchange::begin_since(handle, counts, self.facts)
-    }
-}
-
-impl Default for ExchangeLayer {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -105,15 +101,19 @@ where
     }
 
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
-        let begun = match handle_of(request.extensions()) {
-            Some(handle) => {
-                let exchange = self.layer.begin(handle, Counts::of(handle));
-                request.extensions_mut().insert(exchange.clone());
+        let layer = self.layer;
+        let begun = match layer.side {
+            Role::Client => Begun::By(capture_connection(&mut request), None),
+            Role::Server => {
+                let handle = handle_of(request.extensions());
+                let exchange = handle.map(|handle| layer.begin(handle, Counts::of(handle)));
+                if let Some(exchange) = &exchange {
+                    request.extensions_mut().insert(exchange.clone());
+                }
                 Begun::Yes(exchange)
             }
-            None => Begun::By(capture_connection(&mut request), None),
         };
-        Exchanging { response: self.service.call(request), begun, layer: self.layer }
+        Exchanging { response: self.service.call(request), begun, layer }
     }
 }
 
@@ -138,9 +138,9 @@ pin_project! {
 }
 
 enum Begun {
-    /// By the server.
-    Yes(Exchange),
-    /// Once the client has chosen a connection.
+    /// By a server, if the connection is known.
+    Yes(Option<Exchange>),
+    /// By a client, once it has chosen a connection.
     By(CaptureConnection, Option<Exchange>),
 }
 
@@ -160,8 +160,7 @@ impl Begun {
 
     fn exchange(&self) -> Option<&Exchange> {
         match self {
-            Self::Yes(exchange) => Some(exchange),
-            Self::By(_, exchange) => exchange.as_ref(),
+            Self::Yes(exchange) | Self::By(_, exchange) => exchange.as_ref(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, io, net::SocketAddr, time::Instant};
 
 use conniver::{
-    Connector, Exchange, Handle, Observer, Options, Report, Tracker, tower::ExchangeLayer,
+    Connector, Exchange, Handle, Observer, Options, Report, Role, Tracker, tower::ExchangeLayer,
 };
 use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::{
@@ -44,7 +44,7 @@ pub(super) fn requests() -> Result<Cost, Trouble> {
 
 /// The same with an exchange for each request on both sides, and the kernel's facts for it.
 pub(super) fn exchanges() -> Result<Cost, Trouble> {
-    compare(true, |client| ExchangeLayer::new().layer(client))
+    compare(true, |client| ExchangeLayer::new(Role::Client).layer(client))
 }
 
 type Tracked = Client<Connector, Empty<Bytes>>;
