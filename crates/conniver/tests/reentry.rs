@@ -190,6 +190,77 @@ impl Drop for Bomb {
 
 /// Whoever closes a connection has nothing to do with the context of one that is forgotten then,
 /// and may be panicking already, when a second panic would end the process.
+/// Blocks in one event of the connection with this category until it is let go.
+struct Blocks {
+    category: &'static str,
+    event: &'static str,
+    has_come: mpsc::Sender<()>,
+    may_go: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Blocks {
+    fn at(&self, event: &str, category: Option<&str>) {
+        if event == self.event && category == Some(self.category) {
+            self.has_come.send(()).unwrap();
+            self.may_go.lock().unwrap().recv().unwrap();
+        }
+    }
+}
+
+impl Observer for Blocks {
+    fn opened(&self, conn: &Handle) {
+        self.at("opened", conn.category());
+    }
+
+    fn closing(&self, conn: &Snapshot) {
+        self.at("closing", conn.category());
+    }
+
+    fn closed(&self, report: &Report) {
+        self.at("closed", report.category());
+    }
+}
+
+#[test]
+fn an_observer_that_blocks_holds_up_its_own_connection_only() {
+    for event in ["opened", "closing", "closed"] {
+        finishes(move || {
+            let tracker = Tracker::new();
+            let (has_come, came) = mpsc::channel();
+            let (go, may_go) = mpsc::channel();
+            let may_go = Mutex::new(may_go);
+            let options = Options::new().tracker(&tracker).observer(Blocks {
+                category: "slow",
+                event,
+                has_come,
+                may_go,
+            });
+            let slow = options.clone().category("slow");
+            let (client, server) = pair();
+            let held_up = thread::spawn(move || drop(slow.wrap(client)));
+            came.recv().unwrap();
+
+            // Everybody else goes on: other connections with the same observer, and who looks.
+            let before = tracker.totals().closed();
+            for _ in 0..100 {
+                drop(options.clone().category("quick").wrap_opaque(io::empty()));
+            }
+            drop(options.wrap(server));
+            ask(&tracker);
+            let totals = tracker.totals();
+            assert_eq!(totals.closed(), before + 102, "{event}");
+            // A connection counts as open until it is closed, and as closed when observers hear so.
+            let slow_is_open = tracker.connections().len() as u64;
+            assert_eq!(slow_is_open, totals.open, "{event}");
+            assert_eq!(totals.open, u64::from(event != "closed"), "{event}");
+
+            go.send(()).unwrap();
+            held_up.join().unwrap();
+            assert_eq!(tracker.totals().open, 0);
+        });
+    }
+}
+
 #[test]
 fn a_context_that_panics_when_it_is_forgotten_harms_nobody() {
     let gone = Arc::new(AtomicU64::new(0));
