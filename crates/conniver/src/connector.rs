@@ -129,6 +129,44 @@ impl Connector {
         Err(self.failed(dial, last.0, last.1))
     }
 
+    /// Wraps what a function of the caller's connects, which may know better where to and how: over
+    /// a proxy, from a certain address, to a path. A `target` in words is shown if it fails.
+    ///
+    /// ```no_run
+    /// # #[cfg(unix)]
+    /// # fn connect() -> Result<(), conniver::ConnectError> {
+    /// use std::os::unix::net::UnixStream;
+    /// use conniver::Options;
+    ///
+    /// let path = "/run/billing.sock";
+    /// let conn = Options::new().connector().connect_with(path, || UnixStream::connect(path))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of the function. Also if this system lacks a socket option that was asked for.
+    pub fn connect_with<S: StableSock>(
+        &self,
+        target: impl Into<String>,
+        connect: impl FnOnce() -> io::Result<S>,
+    ) -> Result<Conn<S>, ConnectError> {
+        let dial = Dial::begin(self.options(), Some(target.into()));
+        self.finish(dial, connect())
+    }
+
+    fn finish<S: StableSock>(
+        &self,
+        dial: Dial,
+        connected: io::Result<S>,
+    ) -> Result<Conn<S>, ConnectError> {
+        match connected.and_then(|stream| self.prepared(stream)) {
+            Ok(stream) => Ok(self.succeeded(dial, stream)),
+            Err(error) => Err(self.failed(dial, FailReason::of(&error), error)),
+        }
+    }
+
     fn prepared<S: StableSock>(&self, stream: S) -> io::Result<S> {
         self.inner.socket_options.apply(&stream)?;
         Ok(stream)

@@ -379,3 +379,27 @@ mod tokio_net {
         assert_eq!(tracker.ended()[0].reason, CloseReason::Cancelled);
     }
 }
+
+#[test]
+fn what_a_function_of_the_callers_connects_is_wrapped_or_told() {
+    let log = Log::default();
+    let tracker = Tracker::new();
+    let connector = Options::new().tracker(&tracker).observer(log.clone()).connector();
+    let (listener, address) = listener();
+    let conn = connector.connect_with("by hand", || TcpStream::connect(address)).unwrap();
+    let (_server, peer) = listener.accept().unwrap();
+    assert_eq!(
+        (conn.handle().local_addr(), conn.handle().role()),
+        (Some(peer), Some(Role::Client))
+    );
+
+    let refused = || Err::<TcpStream, _>(io::ErrorKind::ConnectionRefused.into());
+    let error = connector.connect_with("by hand", refused).unwrap_err();
+    assert_eq!(error.reason(), FailReason::Refused);
+    assert!(error.to_string().starts_with("cannot connect to \"by hand\": "), "{error}");
+    assert_eq!(log.failed()[0].target.as_deref(), Some("by hand"));
+    assert_eq!((tracker.totals().opened, tracker.totals().failed()), (1, 1));
+    // The failure counts as an attempt of the next one.
+    let conn = connector.connect_with("by hand", || TcpStream::connect(address)).unwrap();
+    assert_eq!(conn.snapshot().reconnects, 1);
+}

@@ -363,3 +363,33 @@ fn vectored_support_is_that_of_the_stream() {
         assert_eq!(conn.is_write_vectored(), vectored);
     }
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_future_of_the_callers_connects_and_may_be_dropped() {
+    use std::sync::{Arc, Mutex};
+
+    use conniver::{FailReason, FailedConn, Observer};
+
+    struct Reasons(Arc<Mutex<Vec<FailReason>>>);
+
+    impl Observer for Reasons {
+        fn failed(&self, failed: &FailedConn) {
+            self.0.lock().unwrap().push(failed.reason);
+        }
+    }
+
+    let reasons = Arc::<Mutex<Vec<FailReason>>>::default();
+    let connector = Options::new().observer(Reasons(Arc::clone(&reasons))).connector();
+    let (near, mut far) = tokio::net::UnixStream::pair().unwrap();
+    let mut conn = connector.connect_tokio_with("a pair", async { Ok(near) }).await.unwrap();
+    conn.write_all(b"hello").await.unwrap();
+    let mut bytes = [0; 5];
+    far.read_exact(&mut bytes).await.unwrap();
+    assert_eq!(conn.handle().tx_bytes(), 5);
+
+    let never = std::future::pending::<io::Result<tokio::net::UnixStream>>();
+    let connect = connector.connect_tokio_with("nobody", never);
+    tokio::time::timeout(Duration::from_millis(5), connect).await.unwrap_err();
+    assert_eq!(*reasons.lock().unwrap(), [FailReason::Cancelled]);
+}

@@ -1,11 +1,11 @@
 //! The same with tokio.
 
-use std::{io, net::SocketAddr, time::Instant};
+use std::{future::Future, io, net::SocketAddr, time::Instant};
 
 use tokio::net::{TcpStream, lookup_host};
 
 use super::{Connector, Target, no_address};
-use crate::{Conn, ConnectError, FailReason, dial::Dial};
+use crate::{Conn, ConnectError, FailReason, StableSock, dial::Dial};
 
 impl Connector {
     /// As [`connect`](Self::connect), with tokio.
@@ -42,6 +42,21 @@ impl Connector {
             }
         }
         Err(self.failed(dial, last.0, last.1))
+    }
+
+    /// As [`connect_with`](Self::connect_with), with a future. If this one is dropped before it is
+    /// done, observers are told of a connection that was [cancelled](FailReason::Cancelled).
+    ///
+    /// # Errors
+    ///
+    /// As of [`connect_with`](Self::connect_with).
+    pub async fn connect_tokio_with<S: StableSock>(
+        &self,
+        target: impl Into<String>,
+        connect: impl Future<Output = io::Result<S>>,
+    ) -> Result<Conn<S>, ConnectError> {
+        let dial = Dial::begin(self.options(), Some(target.into()));
+        self.finish(dial, connect.await)
     }
 
     async fn connect_one(&self, addr: SocketAddr) -> io::Result<TcpStream> {
