@@ -46,6 +46,9 @@
 //!
 //! - `tokio`: `AsyncRead` and `AsyncWrite`, and tokio's TCP streams with readiness and halves.
 //! - `serde`: `Serialize` for reports.
+//! - `prometheus-client`: `TrackerCollector`, a collector of that crate over a tracker.
+//! - `metrics`: `MetricsPublisher`, which feeds a tracker's sums to that facade.
+//! - `tracing`: `Tracing`, an observer that emits events, and `Handle::span`.
 //!
 //! Kernel facts exist on the systems that [`tcpinfo`] supports; elsewhere a report says that they
 //! are missing.
@@ -70,6 +73,7 @@ mod close;
 mod conn;
 mod connector;
 mod dial;
+mod export;
 mod failure;
 mod handle;
 #[cfg(feature = "serde")]
@@ -94,6 +98,12 @@ pub use conn::Conn;
 pub use conn::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use connector::{Connector, Target};
 pub use dial::{Attempt, ConnectError, FailReason, FailedConn};
+#[cfg(feature = "metrics")]
+pub use export::MetricsPublisher;
+#[cfg(feature = "tracing")]
+pub use export::Tracing;
+#[cfg(feature = "prometheus-client")]
+pub use export::TrackerCollector;
 pub use failure::Failure;
 pub use handle::{ConnId, Handle, Role};
 pub use listener::Listener;

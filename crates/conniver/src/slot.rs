@@ -107,12 +107,15 @@ impl Slot {
         self.ask(|sock| Packed::read(&sock))
     }
 
-    /// Asks the socket, if there is one still, and takes over what it counts.
-    pub(crate) fn count(&self) {
+    /// Asks the socket, if there is one still, takes over what it counts, and shows the answer:
+    /// one system call, without the name of the congestion control.
+    pub(crate) fn count(&self, look: impl FnOnce(&TcpInfo)) {
         let mut inner = lock(&self.inner);
         if inner.number != NONE {
-            if let Ok(info) = with_sock(inner.number, |sock| TcpInfo::read(&sock)) {
+            if let Ok(native) = with_sock(inner.number, |sock| tcpinfo::read_native(&sock)) {
+                let info = TcpInfo::from_native(native, None);
                 inner.counts.grow(&info);
+                look(&info);
             }
         }
     }

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use crate::{CloseReason, FailReason, block::Block};
 
+#[cfg(feature = "prometheus-client")]
+use super::Observed;
+#[cfg(any(feature = "metrics", feature = "prometheus-client"))]
+use super::Told;
 use super::registry::Sum;
 
 /// Counts of connections and of what they moved.
@@ -124,28 +128,52 @@ impl Totals {
     }
 }
 
-/// The totals of each group.
+/// All that is summed up of a group.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sums {
+    pub(crate) totals: Totals,
+    /// Which of the kernel's counts are known, as far as whoever exports the sums has seen.
+    #[cfg(any(feature = "metrics", feature = "prometheus-client"))]
+    pub(crate) told: Told,
+    /// Of the connections that ended, once somebody wanted to know.
+    #[cfg(feature = "prometheus-client")]
+    pub(crate) observed: Option<Box<Observed>>,
+}
+
+impl Sums {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.totals.add(&other.totals);
+        #[cfg(any(feature = "metrics", feature = "prometheus-client"))]
+        self.told.add(other.told);
+        #[cfg(feature = "prometheus-client")]
+        if let Some(observed) = &other.observed {
+            self.observed.get_or_insert_default().add(observed);
+        }
+    }
+}
+
+/// The sums of each group.
 #[derive(Debug, Default)]
-pub(super) struct ByGroup(Vec<Totals>);
+pub(super) struct ByGroup(Vec<Sums>);
 
 impl ByGroup {
-    pub(super) fn of(&mut self, group: u32) -> Option<&mut Totals> {
+    pub(super) fn of(&mut self, group: u32) -> Option<&mut Sums> {
         let index = group as usize;
         if index >= self.0.len() {
-            self.0.resize_with(index + 1, Totals::default);
+            self.0.resize_with(index + 1, Sums::default);
         }
         self.0.get_mut(index)
     }
 
     pub(super) fn add(&mut self, other: &Self) {
-        for (group, totals) in (0..).zip(&other.0) {
+        for (group, sums) in (0..).zip(&other.0) {
             if let Some(ours) = self.of(group) {
-                ours.add(totals);
+                ours.add(sums);
             }
         }
     }
 
-    pub(super) fn into_vec(self) -> Vec<Totals> {
+    pub(super) fn into_vec(self) -> Vec<Sums> {
         self.0
     }
 }

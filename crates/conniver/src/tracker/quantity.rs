@@ -1,0 +1,91 @@
+//! What there is to know of a connection in numbers, and whether a kernel told it.
+
+use std::time::Duration;
+
+use tcpinfo::TcpInfo;
+
+/// What is observed of a connection, in integers of its unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Quantity {
+    Lived,
+    Rtt,
+    MinRtt,
+    CongestionWindow,
+    DeliveryRate,
+}
+
+/// What the kernel counts of a connection, on systems where it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    RetransmittedSegs,
+    RetransmittedBytes,
+    PeerWindowLimited,
+    SendBufferLimited,
+}
+
+/// Which of these numbers some connection had: what no kernel told of is absent, not zero.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Told(u8);
+
+impl Told {
+    pub(crate) fn of(info: &TcpInfo) -> Self {
+        let bit = |is_told: bool, counted: Counted| u8::from(is_told) << counted as u8;
+        Self(
+            bit(info.retransmitted_segs().is_some(), Counted::RetransmittedSegs)
+                | bit(info.retransmitted_bytes().is_some(), Counted::RetransmittedBytes)
+                | bit(info.peer_window_limited().is_some(), Counted::PeerWindowLimited)
+                | bit(info.send_buffer_limited().is_some(), Counted::SendBufferLimited),
+        )
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    pub(crate) fn has(self, counted: Counted) -> bool {
+        self.0 >> counted as u8 & 1 == 1
+    }
+}
+
+impl Quantity {
+    /// What the kernel says of it, if it does.
+    pub(crate) fn read(self, info: &TcpInfo) -> Option<u64> {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).ok();
+        match self {
+            Self::Lived => None,
+            Self::Rtt => info.rtt().and_then(nanos),
+            Self::MinRtt => info.min_rtt().and_then(nanos),
+            Self::CongestionWindow => info.tx_cwnd(),
+            // Held down by the application, it says nothing of the network.
+            Self::DeliveryRate => {
+                info.delivery_rate().filter(|_| info.app_limited() == Some(false))
+            }
+        }
+    }
+
+    /// In seconds, bytes, or bytes a second.
+    pub(crate) fn in_base_unit(self, value: impl IntoF64) -> f64 {
+        match self {
+            Self::Lived | Self::Rtt | Self::MinRtt => value.into_f64() / 1e9,
+            Self::CongestionWindow | Self::DeliveryRate => value.into_f64(),
+        }
+    }
+}
+
+/// Integers of any size as the nearest number that a metric can have.
+pub(crate) trait IntoF64 {
+    fn into_f64(self) -> f64;
+}
+
+impl IntoF64 for u64 {
+    fn into_f64(self) -> f64 {
+        self as f64
+    }
+}
+
+#[cfg(feature = "prometheus-client")]
+impl IntoF64 for u128 {
+    fn into_f64(self) -> f64 {
+        self as f64
+    }
+}
