@@ -18,6 +18,7 @@ use crate::{
     clock,
     observer::is_completed,
     report::Remains,
+    slot::{KernelCounts, Told},
     sync::{Mutex, lock},
 };
 
@@ -40,7 +41,7 @@ pub use watchdog::{Alarm, Trouble, Watchdog};
 #[cfg(feature = "prometheus-client")]
 pub(crate) use observed::{Histogram, Observed};
 #[cfg(any(feature = "metrics", feature = "prometheus-client"))]
-pub(crate) use quantity::{Counted, Quantity, Told};
+pub(crate) use quantity::Quantity;
 pub(crate) use registry::Place;
 pub(crate) use totals::Sums;
 
@@ -182,20 +183,20 @@ impl Tracker {
 
     /// The same for each group, in the order of their coming.
     pub fn totals_by_group(&self) -> Vec<(Group, Totals)> {
-        totals_of(self.sum(|_| {}))
+        totals_of(self.sum(Block::kernel_counts))
     }
 
     /// The same, after asking the kernel about every connection that is listed: one system call
     /// each.
     pub fn kernel_totals_by_group(&self) -> Vec<(Group, Totals)> {
-        totals_of(self.sum(|block| block.slot.count(|_| {})))
+        totals_of(self.sum(|block| block.fresh_kernel_counts(|_| {})))
     }
 
     /// The same with all that is summed up, and shows what the kernel says of each connection,
     /// with the number of its group: the place of the group in the answer.
     #[cfg(any(feature = "metrics", feature = "prometheus-client"))]
     pub(crate) fn sample(&self, mut look: impl FnMut(u32, &TcpInfo)) -> Vec<(Group, Sums)> {
-        self.sum(|block| block.slot.count(|info| look(block.group, info)))
+        self.sum(|block| block.fresh_kernel_counts(|info| look(block.group, info)))
     }
 
     /// From now on, what the kernel says right before a connection ends is observed.
@@ -204,14 +205,17 @@ impl Tracker {
         self.inner.observes.store(true, Relaxed);
     }
 
-    fn sum(&self, mut before: impl FnMut(&Block)) -> Vec<(Group, Sums)> {
+    fn sum(
+        &self,
+        mut counts: impl FnMut(&Block) -> Option<(KernelCounts, Told)>,
+    ) -> Vec<(Group, Sums)> {
         let sums = std::cell::RefCell::new(ByGroup::default());
         let mut ended = Vec::new();
         self.inner.registry.sum(
             |block| {
-                before(&block);
+                let counts = counts(&block);
                 if let Some(sums) = sums.borrow_mut().of(block.group) {
-                    sums.totals.moved(&block);
+                    sums.moved(&block, counts);
                 }
                 // Whose last holder this is goes later: its context may run the caller's code,
                 // which may sum up in turn.
@@ -236,14 +240,13 @@ impl Tracker {
         lock(&self.inner.groups).number(Group { category: category.cloned(), role })
     }
 
-    /// The group that a connection is counted in, or would be, and its number.
+    /// The group that a connection is counted in, or would be.
     #[cfg(feature = "metrics")]
-    pub(crate) fn group_of(&self, report: &Report) -> (u32, Group) {
+    pub(crate) fn group_of(&self, report: &Report) -> Group {
         let groups = &mut *lock(&self.inner.groups);
         let group = Group { category: report.category_shared().cloned(), role: report.role };
         let number = groups.number(group.clone());
-        let named = groups.names.get(number as usize).cloned();
-        (number, named.unwrap_or(group))
+        groups.names.get(number as usize).cloned().unwrap_or(group)
     }
 
     /// Adds a connection to those that live, and to the list if it is not full.
@@ -269,7 +272,7 @@ impl Tracker {
         let mut forgotten = None;
         let close = |sums: &mut ByGroup, ring: &mut Ring| {
             if let Some(sums) = sums.of(block.group) {
-                sums.totals.close(block, reason);
+                sums.close(block, reason);
                 #[cfg(feature = "prometheus-client")]
                 if let Some(last) = &last {
                     last.observe_in(sums.observed.get_or_insert_default());

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     Group, Role, Totals,
-    tracker::{Counted, Quantity, Sums},
+    slot::Counted,
+    tracker::{Quantity, Sums},
 };
 
 /// A metric with a series for each group.

@@ -14,7 +14,7 @@ use super::catalogue::{Labels, METRICS, Metric, Unit, Value, by_labels};
 use crate::{
     CloseReason, FailReason, Observer, Report, Tracker,
     sync::{Mutex, lock},
-    tracker::{Quantity, Sums, Told},
+    tracker::{Quantity, Sums},
 };
 
 /// Gives what a [`Tracker`] knows to the program's `metrics` recorder: the sums whenever
@@ -45,8 +45,6 @@ pub struct MetricsPublisher {
 struct Inner {
     tracker: Tracker,
     is_described: AtomicBool,
-    /// What the kernels told, by the number of a group.
-    told: Mutex<Vec<Told>>,
     /// Held while sums are published, so that no older one comes after a newer one.
     publishing: Mutex<()>,
 }
@@ -57,7 +55,6 @@ impl MetricsPublisher {
         let inner = Inner {
             tracker: tracker.clone(),
             is_described: AtomicBool::new(false),
-            told: Mutex::new(Vec::new()),
             publishing: Mutex::new(()),
         };
         Self { inner: Arc::new(inner) }
@@ -66,18 +63,12 @@ impl MetricsPublisher {
     /// Gives the sums of all connections to the recorder, after asking the kernel once about every
     /// connection that is listed.
     pub fn publish(&self) {
-        let Inner { tracker, is_described, told, publishing } = &*self.inner;
+        let Inner { tracker, is_described, publishing } = &*self.inner;
         let _alone = lock(publishing);
         if !is_described.swap(true, Relaxed) {
             METRICS.iter().for_each(Metric::describe);
         }
-        let mut seen = Vec::new();
-        let mut groups = tracker.sample(|group, info| add(&mut seen, group, Told::of(info)));
-        {
-            let mut told = lock(told);
-            (0..).zip(seen).for_each(|(group, seen)| add(&mut told, group, seen));
-            groups.iter_mut().zip(&*told).for_each(|((_, sums), told)| sums.told = *told);
-        }
+        let groups = tracker.sample(|_, _| {});
         for (labels, sums) in by_labels(&groups) {
             METRICS.iter().for_each(|metric| metric.publish(labels, &sums));
         }
@@ -86,12 +77,8 @@ impl MetricsPublisher {
 
 impl Observer for MetricsPublisher {
     fn closed(&self, report: &Report) {
-        let Inner { tracker, told, .. } = &*self.inner;
-        let (number, group) = tracker.group_of(report);
+        let group = self.inner.tracker.group_of(report);
         let info = report.closed_info();
-        if let Some(info) = &info {
-            add(&mut lock(told), number, Told::of(info));
-        }
         let labels = Labels::new(group.category.as_deref(), group.role);
         for metric in METRICS {
             let Value::Histogram(quantity) = metric.value else { continue };
@@ -103,17 +90,6 @@ impl Observer for MetricsPublisher {
                 histogram!(metric.name, labels.to_facade()).record(value);
             }
         }
-    }
-}
-
-/// Notes what the kernel told of a connection in a group.
-fn add(all: &mut Vec<Told>, group: u32, told: Told) {
-    let number = group as usize;
-    if number >= all.len() {
-        all.resize_with(number + 1, Told::default);
-    }
-    if let Some(ours) = all.get_mut(number) {
-        ours.add(told);
     }
 }
 

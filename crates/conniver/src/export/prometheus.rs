@@ -99,11 +99,6 @@ impl TrackerCollector {
         for ((_, sums), observed) in groups.iter_mut().zip(&*observed) {
             sums.observed.get_or_insert_default().add(observed);
         }
-        for (_, sums) in &mut groups {
-            if let Some(observed) = &sums.observed {
-                sums.told = observed.told;
-            }
-        }
         groups
     }
 }

@@ -6,7 +6,7 @@ use tcpinfo::{Packed, TcpInfo};
 
 use crate::block::Block;
 
-use super::{Quantity, Told};
+use super::Quantity;
 
 /// Upper bounds of a histogram; above the last there is one more bucket.
 type Bounds = [u64; 19];
@@ -89,13 +89,11 @@ impl Histogram {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Observed {
     histograms: [Histogram; Quantity::ALL.len()],
-    pub(crate) told: Told,
 }
 
 impl Observed {
     /// Observes what the kernel says of a connection.
     pub(crate) fn observe(&mut self, info: &TcpInfo) {
-        self.told.add(Told::of(info));
         for (quantity, histogram) in Quantity::ALL.into_iter().zip(&mut self.histograms) {
             if let Some(value) = quantity.read(info) {
                 histogram.observe(quantity.bounds(), value);
@@ -115,7 +113,6 @@ impl Observed {
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
-        self.told.add(other.told);
         let pairs = self.histograms.iter_mut().zip(&other.histograms);
         pairs.for_each(|(histogram, other)| histogram.add(other));
     }

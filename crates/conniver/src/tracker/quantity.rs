@@ -1,4 +1,4 @@
-//! What there is to know of a connection in numbers, and whether a kernel told it.
+//! What there is to know of a connection in numbers, as far as a kernel tells it.
 
 use std::time::Duration;
 
@@ -12,39 +12,6 @@ pub(crate) enum Quantity {
     MinRtt,
     CongestionWindow,
     DeliveryRate,
-}
-
-/// What the kernel counts of a connection, on systems where it does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Counted {
-    RetransmittedSegs,
-    RetransmittedBytes,
-    PeerWindowLimited,
-    SendBufferLimited,
-}
-
-/// Which of these numbers some connection had: what no kernel told of is absent, not zero.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Told(u8);
-
-impl Told {
-    pub(crate) fn of(info: &TcpInfo) -> Self {
-        let bit = |is_told: bool, counted: Counted| u8::from(is_told) << counted as u8;
-        Self(
-            bit(info.retransmitted_segs().is_some(), Counted::RetransmittedSegs)
-                | bit(info.retransmitted_bytes().is_some(), Counted::RetransmittedBytes)
-                | bit(info.peer_window_limited().is_some(), Counted::PeerWindowLimited)
-                | bit(info.send_buffer_limited().is_some(), Counted::SendBufferLimited),
-        )
-    }
-
-    pub(crate) fn add(&mut self, other: Self) {
-        self.0 |= other.0;
-    }
-
-    pub(crate) fn has(self, counted: Counted) -> bool {
-        self.0 >> counted as u8 & 1 == 1
-    }
 }
 
 impl Quantity {
