@@ -66,6 +66,7 @@ impl Told {
 
 impl Inner {
     /// Takes over a newer reading. What is absent in it stays as it was.
+    #[inline]
     fn grow(&mut self, info: &TcpInfo) {
         let Self { told, counts, .. } = self;
         let mut count = |counted, is_told: bool| told.0 |= u8::from(is_told) * Told::bit(counted);
@@ -150,10 +151,12 @@ impl Slot {
     pub(crate) fn count(&self, look: impl FnOnce(&TcpInfo)) -> (KernelCounts, Told) {
         let mut inner = lock(&self.inner);
         if inner.number != NONE {
-            if let Ok(native) = &with_sock(inner.number, |sock| tcpinfo::read_native(&sock)) {
-                let info = TcpInfo::from_native(*native, None);
-                inner.grow(&info);
-                look(&info);
+            let answer = with_sock(inner.number, |sock| {
+                tcpinfo::read_native(&sock).map(|native| TcpInfo::from_native(native, None))
+            });
+            if let Ok(info) = &answer {
+                inner.grow(info);
+                look(info);
             }
         }
         (inner.counts, inner.told)

@@ -94,11 +94,16 @@ pub(crate) struct Observed {
 impl Observed {
     /// Observes what the kernel says of a connection.
     pub(crate) fn observe(&mut self, info: &TcpInfo) {
-        for (quantity, histogram) in Quantity::ALL.into_iter().zip(&mut self.histograms) {
+        let [_, rtt, min_rtt, window, rate] = &mut self.histograms;
+        let observe = |histogram: &mut Histogram, quantity: Quantity| {
             if let Some(value) = quantity.read(info) {
                 histogram.observe(quantity.bounds(), value);
             }
-        }
+        };
+        observe(rtt, Quantity::Rtt);
+        observe(min_rtt, Quantity::MinRtt);
+        observe(window, Quantity::CongestionWindow);
+        observe(rate, Quantity::DeliveryRate);
     }
 
     fn observe_life(&mut self, lived: Duration) {

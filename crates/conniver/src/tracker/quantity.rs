@@ -16,6 +16,7 @@ pub(crate) enum Quantity {
 
 impl Quantity {
     /// What the kernel says of it, if it does.
+    #[inline(always)]
     pub(crate) fn read(self, info: &TcpInfo) -> Option<u64> {
         let nanos = |time: Duration| u64::try_from(time.as_nanos()).ok();
         match self {
