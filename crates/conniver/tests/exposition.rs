@@ -506,3 +506,90 @@ fn check_histograms(scrape: &Scrape) {
         }
     }
 }
+
+/// Name, type, unit, labels and meaning of every metric are as `docs/metrics.md` has them.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_document_lists_what_is_exported() {
+    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
+    let document = std::fs::read_to_string(document).unwrap();
+    let words = |text: &str| -> BTreeSet<String> { text.split(' ').map(str::to_owned).collect() };
+    let of_group = words("category role");
+    let of_conn = words(
+        "id category role network_local_address network_local_port network_peer_address \
+         network_peer_port",
+    );
+    let mut documented = BTreeMap::new();
+    for line in document.lines().filter(|line| line.starts_with("| `tcp_")) {
+        let cells: Vec<_> = line.split('|').map(|cell| cell.trim().replace('`', "")).collect();
+        let [_, name, kind, unit, ..] = cells.as_slice() else { continue };
+        let is_conn = name.starts_with("tcp_conn_");
+        let (mut labels, help) = match cells.as_slice() {
+            // The table of buckets.
+            [_, _, _, _] => continue,
+            [_, _, _, _, help, ..] if is_conn => (of_conn.clone(), help),
+            [_, _, _, _, more, help, ..] => {
+                let more = words(more).into_iter().filter(|label| !label.is_empty());
+                (of_group.clone().into_iter().chain(more).collect(), help)
+            }
+            _ => panic!("{line}"),
+        };
+        if name == "tcp_conn_omitted" {
+            labels.clear();
+        }
+        let family = Family { kind: kind.clone(), unit: unit.clone(), help: help.clone(), labels };
+        let name = if kind == "counter" { name.strip_suffix("_total").unwrap() } else { name };
+        assert!(documented.insert(name.to_owned(), family).is_none(), "{name} twice");
+    }
+
+    let tracker = Tracker::new();
+    let registry = registry(tracker.collector().per_connection(10));
+    let (client, server) = both_sides(&tracker);
+    let (ours, mut theirs) = pair(&client, &server);
+    // Until the kernel has a sample of the delivery rate that we did not hold down.
+    let scrape = loop {
+        thread::scope(|scope| {
+            scope.spawn(|| (&ours).write_all(&vec![0; 16 << 20]).unwrap());
+            theirs.read_exact(&mut vec![0; 16 << 20]).unwrap();
+        });
+        let scrape = Scrape::of(&registry);
+        let name = "tcp_conn_delivery_rate_bytes_per_second";
+        if !scrape.families[name].labels.is_empty() {
+            break scrape;
+        }
+    };
+    for (name, family) in &scrape.families {
+        assert_eq!(documented.get(name), Some(family), "{name}");
+    }
+    let missing: Vec<_> =
+        documented.keys().filter(|name| !scrape.families.contains_key(*name)).collect();
+    assert_eq!(missing, Vec::<&String>::new(), "documented and not exported");
+}
+
+/// The bounds that `docs/metrics.md` states.
+#[test]
+fn buckets_are_as_documented() {
+    let decades = |from: i32, to: i32| {
+        let steps = (from..to).flat_map(|power| [1.0, 2.5, 5.0].map(|step| (step, power)));
+        steps.chain([(1.0, to)]).map(|(step, power)| format!("{step}e{power}").parse().unwrap())
+    };
+    let durations = decades(-3, 1).chain([30.0, 60.0, 300.0, 1800.0, 7200.0, 86400.0]);
+    let expected: [(&str, Vec<f64>); 5] = [
+        ("tcp_connection_duration_seconds", durations.collect()),
+        ("tcp_rtt_seconds", decades(-5, 1).collect()),
+        ("tcp_min_rtt_seconds", decades(-5, 1).collect()),
+        ("tcp_congestion_window_bytes", (10..=28).map(|power| f64::from(1 << power)).collect()),
+        ("tcp_delivery_rate_bytes_per_second", decades(4, 10).collect()),
+    ];
+    let tracker = Tracker::new();
+    let registry = registry(tracker.collector());
+    drop(Options::new().tracker(&tracker).wrap_opaque(io::empty()));
+    let scrape = Scrape::of(&registry);
+    for (name, mut bounds) in expected {
+        bounds.push(f64::INFINITY);
+        let bucket = format!("{name}_bucket");
+        let samples = scrape.samples.iter().filter(|sample| sample.name == bucket);
+        let found: Vec<f64> = samples.map(|sample| sample.labels["le"].parse().unwrap()).collect();
+        assert_eq!(found, bounds, "{name}");
+    }
+}

@@ -39,8 +39,13 @@ fn main() -> ExitCode {
 }
 
 /// Categories that a parser could trip over.
-const ODD: [&str; 5] =
-    ["\"quoted\\\"", "two\nlines\r\n", "日本語 🐎", "a=\"b\",c} 7", "\u{1}\u{7f}\u{85}\u{feff}"];
+const ODD: [&str; 5] = [
+    "\"quoted\\\"",
+    "two\nlines\r\n",
+    "日本語 🐎",
+    "a=\"b\",c} 7",
+    "\u{0}\u{1}\u{7f}\u{85}\u{feff}",
+];
 
 /// How long Prometheus may take for anything. Nothing is measured by it.
 const PATIENCE: Duration = Duration::from_secs(60);
