@@ -212,6 +212,42 @@ fn categories_stay_bounded() {
     assert_eq!(lived(Group::OTHER), 998);
 }
 
+/// A recorder that publishes while it is published to.
+struct Impatient {
+    publisher: MetricsPublisher,
+    inner: Everything,
+}
+
+impl Recorder for Impatient {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, metadata: &Metadata<'_>) -> Counter {
+        self.publisher.publish();
+        self.inner.register_counter(key, metadata)
+    }
+
+    fn register_gauge(&self, key: &Key, metadata: &Metadata<'_>) -> Gauge {
+        self.inner.register_gauge(key, metadata)
+    }
+
+    fn register_histogram(&self, key: &Key, metadata: &Metadata<'_>) -> Histogram {
+        self.inner.register_histogram(key, metadata)
+    }
+}
+
+#[test]
+fn publishing_does_not_wait_for_itself() {
+    let tracker = Tracker::new();
+    let publisher = MetricsPublisher::new(&tracker);
+    let recorder = Impatient { publisher: publisher.clone(), inner: Everything::default() };
+    drop(Options::new().tracker(&tracker).wrap_opaque(io::empty()));
+    with_local_recorder(&recorder, || publisher.publish());
+    let created = recorder.inner.get("tcp_connections_created_total{category=\"\",role=\"\"}");
+    assert_eq!(created.absolute, Some(1));
+}
+
 #[test]
 fn a_connection_of_another_thread_is_published_too() {
     let recorder = Everything::default();

@@ -1,7 +1,7 @@
 //! A tracker's sums and its connections' ends for the facade `metrics`.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, TryLockError,
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
@@ -13,7 +13,6 @@ use metrics::{
 use super::catalogue::{Labels, METRICS, Metric, Unit, Value, by_labels};
 use crate::{
     CloseReason, FailReason, Observer, Report, Tracker,
-    sync::{Mutex, lock},
     tracker::{Quantity, Sums},
 };
 
@@ -61,10 +60,16 @@ impl MetricsPublisher {
     }
 
     /// Gives the sums of all connections to the recorder, after asking the kernel once about every
-    /// connection that is listed.
+    /// connection that is listed. Does nothing while a call is already at it: on another thread, or
+    /// on this one, further up.
     pub fn publish(&self) {
         let Inner { tracker, is_described, publishing } = &*self.inner;
-        let _alone = lock(publishing);
+        let _alone = match publishing.try_lock() {
+            Ok(alone) => alone,
+            // A recorder panicked, and left nothing half done here.
+            Err(TryLockError::Poisoned(alone)) => alone.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
         if !is_described.swap(true, Relaxed) {
             METRICS.iter().for_each(Metric::describe);
         }

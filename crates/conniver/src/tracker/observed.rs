@@ -86,7 +86,7 @@ impl Histogram {
 }
 
 /// A histogram of each quantity, of the connections of one group.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Observed {
     histograms: [Histogram; Quantity::ALL.len()],
 }

@@ -133,7 +133,7 @@ impl Totals {
 }
 
 /// All that is summed up of a group.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Sums {
     pub(crate) totals: Totals,
     /// Which of the kernel's counts some kernel told.
