@@ -89,7 +89,10 @@ impl Observer for MetricsPublisher {
             let Value::Histogram(quantity) = metric.value else { continue };
             let value = match quantity {
                 Quantity::Lived => Some(report.duration().as_secs_f64()),
-                _ => info.and_then(|info| quantity.read(&info)).map(|v| quantity.in_base_unit(v)),
+                _ => {
+                    let value = info.and_then(|info| quantity.read(&info));
+                    value.map(|value| quantity.in_base_unit(value as f64))
+                }
             };
             if let Some(value) = value {
                 histogram!(metric.name, labels.to_facade()).record(value);

@@ -231,9 +231,9 @@ fn encode_histogram(
         bucket.1 = count;
     }
     for (bucket, bound) in buckets.iter_mut().zip(quantity.bounds()) {
-        bucket.0 = quantity.in_base_unit(*bound);
+        bucket.0 = quantity.in_base_unit(*bound as f64);
     }
-    let sum = quantity.in_base_unit(histogram.sum);
+    let sum = quantity.in_base_unit(histogram.sum as f64);
     encoder.encode_histogram::<NoLabelSet>(sum, histogram.count(), &buckets, None)
 }
 
@@ -356,7 +356,7 @@ impl<T: fmt::Display> EncodeLabelValue for Text<T> {
 
 /// What the kernel says of a quantity, in its base unit.
 fn kernel(quantity: Quantity, info: &TcpInfo) -> Option<f64> {
-    quantity.read(info).map(|value| quantity.in_base_unit(value))
+    quantity.read(info).map(|value| quantity.in_base_unit(value as f64))
 }
 
 const CONN_METRICS: &[ConnMetric] = &[

@@ -32,28 +32,10 @@ impl Quantity {
     }
 
     /// In seconds, bytes, or bytes a second.
-    pub(crate) fn in_base_unit(self, value: impl IntoF64) -> f64 {
+    pub(crate) fn in_base_unit(self, value: f64) -> f64 {
         match self {
-            Self::Lived | Self::Rtt | Self::MinRtt => value.into_f64() / 1e9,
-            Self::CongestionWindow | Self::DeliveryRate => value.into_f64(),
+            Self::Lived | Self::Rtt | Self::MinRtt => value / 1e9,
+            Self::CongestionWindow | Self::DeliveryRate => value,
         }
-    }
-}
-
-/// Integers of any size as the nearest number that a metric can have.
-pub(crate) trait IntoF64 {
-    fn into_f64(self) -> f64;
-}
-
-impl IntoF64 for u64 {
-    fn into_f64(self) -> f64 {
-        self as f64
-    }
-}
-
-#[cfg(feature = "prometheus-client")]
-impl IntoF64 for u128 {
-    fn into_f64(self) -> f64 {
-        self as f64
     }
 }
