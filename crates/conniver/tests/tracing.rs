@@ -166,25 +166,31 @@ fn a_connection_is_told_from_its_opening_to_its_end() {
     });
 }
 
+/// A stream that was reset.
+struct Failing;
+
+impl Read for Failing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::ConnectionReset.into())
+    }
+}
+
 #[test]
 fn an_end_in_an_error_and_a_failure_are_warnings() {
     let subscriber = Everything::down_to(Level::WARN);
     with_default(subscriber.clone(), || {
         let options = Options::new().observer(Tracing::new());
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut conn = options.connector().connect(address).unwrap();
-        let (peer, _) = listener.accept().unwrap();
-        socket2::SockRef::from(&peer).set_linger(Some(std::time::Duration::ZERO)).unwrap();
-        drop(peer);
+        let mut conn = options.wrap_opaque(Failing);
         let error = conn.read(&mut [0]).unwrap_err();
-        drop((conn, listener));
+        drop(conn);
         let closed = subscriber.only("connection closed");
         assert_eq!(closed.level, Level::WARN);
         assert_eq!(closed.get("conn.reason"), Some("reset_received"));
         assert_eq!(closed.get("conn.rx_error"), Some(error.to_string().as_str()));
         assert_eq!(closed.get("conn.category"), None, "absent is not recorded");
 
+        // A port that was free a moment ago.
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let error = options.connector().connect(address).unwrap_err();
         let failed = subscriber.only("connection failed");
         assert_eq!(failed.level, Level::WARN);
