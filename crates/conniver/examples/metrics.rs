@@ -38,7 +38,9 @@ fn main() -> io::Result<()> {
         }
     });
 
-    let listener = TcpListener::bind(("127.0.0.1", port))?;
+    let listener = TcpListener::bind(("127.0.0.1", port)).map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on 127.0.0.1:{port}: {error}"))
+    })?;
     println!("metrics at http://{}/metrics", listener.local_addr()?);
     endpoint::serve(&listener, &registry)
 }

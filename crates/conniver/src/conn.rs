@@ -110,7 +110,11 @@ impl<S> Conn<S> {
         self.block().close_slot();
         let mut report = Report::begin(self.block());
         if let Some(probe) = self.watch.probe {
-            report.last.set_info(probe(self.get_ref(), None).0);
+            let (info, _) = probe(self.get_ref(), None);
+            if let Ok(info) = &info {
+                self.block().slot.count_as(&info.unpack());
+            }
+            report.last.set_info(info);
         }
         let stream = self.take_stream();
         report.finish(CloseReason::GivenBack);

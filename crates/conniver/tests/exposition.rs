@@ -271,6 +271,21 @@ fn ends_are_observed_with_and_without_an_observer() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn what_the_kernel_counted_of_a_connection_survives_it() {
+    let tracker = Tracker::new();
+    let registry = registry(tracker.collector());
+    let (client, server) = both_sides(&tracker);
+    let (ours, theirs) = pair(&client, &server);
+    drop(ours);
+    drop(theirs.into_inner());
+    let scrape = Scrape::of(&registry);
+    for labels in [CLIENT, SERVER] {
+        assert_eq!(scrape.get("tcp_packets_retransmitted_total", &labels), Some(0.0));
+    }
+}
+
+#[test]
 fn without_a_collector_no_end_is_observed() {
     let tracker = Tracker::new();
     let options = Options::new().tracker(&tracker);
