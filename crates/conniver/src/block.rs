@@ -14,13 +14,13 @@ use std::{
     time::Duration,
 };
 
-use tcpinfo::Packed;
+use tcpinfo::{Packed, TcpInfo};
 
 use crate::{
     ConnId, Failure,
     clock::{self, Anchor},
     options::Labels,
-    slot::{KernelCounts, Slot},
+    slot::{KernelCounts, Slot, Told},
     thread_token::thread_token,
 };
 
@@ -228,8 +228,16 @@ impl Block {
     /// What the kernel had counted when it was last asked for it. Of a stream without a socket it
     /// counts nothing, and there is no need to lock.
     #[inline]
-    pub(crate) fn kernel_counts(&self) -> Option<KernelCounts> {
+    pub(crate) fn kernel_counts(&self) -> Option<(KernelCounts, Told)> {
         (self.has_socket || self.opened_info.is_some()).then(|| self.slot.counts())
+    }
+
+    /// The same after asking the kernel, if it can be asked from outside, and showing its answer.
+    pub(crate) fn fresh_kernel_counts(
+        &self,
+        look: impl FnOnce(&TcpInfo),
+    ) -> Option<(KernelCounts, Told)> {
+        if self.has_socket { Some(self.slot.count(look)) } else { self.kernel_counts() }
     }
 
     /// How long the connection lived; zero while it lives.

@@ -15,7 +15,7 @@ use crate::{
     options::Shared,
     reason::{Evidence, Kernel},
     report::Remains,
-    tracker::Place,
+    tracker::{Left, Place},
 };
 
 #[cfg(all(test, conniver_loom))]
@@ -110,11 +110,15 @@ impl<S> Conn<S> {
         self.block().close_slot();
         let mut report = Report::begin(self.block());
         if let Some(probe) = self.watch.probe {
-            report.last.set_info(probe(self.get_ref(), None).0);
+            let (info, _) = probe(self.get_ref(), None);
+            if let Ok(info) = &info {
+                self.block().slot.count_as(&info.unpack());
+            }
+            report.last.set_info(info);
         }
         let stream = self.take_stream();
         report.finish(CloseReason::GivenBack);
-        self.watch.leave_tracker(report.reason);
+        self.watch.leave_tracker(&report);
         (stream, report)
     }
 
@@ -291,9 +295,9 @@ impl<S> Watch<S> {
     }
 
     /// Tells the tracker that the connection is over.
-    fn leave_tracker(&self, reason: CloseReason) {
+    fn leave_tracker(&self, report: &Report) {
         if let Some((tracker, place)) = self.tracked() {
-            tracker.end(place, self.block(), reason, None);
+            tracker.end(place, self.block(), report.reason, Left::Info(report.last.packed_info()));
         }
     }
 
@@ -349,7 +353,7 @@ impl<S> Watch<S> {
             report.close_err = Some(Failure::from(error));
         }
         report.finish(evidence.reason(report.rx_err.as_ref(), report.tx_err.as_ref()));
-        self.leave_tracker(report.reason);
+        self.leave_tracker(&report);
         tell(&self.options, |observer| observer.closed(&report));
         if let Some(tracker) = self.options.tracked_by() {
             tracker.remember(Remains::from(report));
@@ -382,7 +386,7 @@ impl<S> Watch<S> {
         block.end(clock::precise());
         let failures = block.failures();
         remains.reason = evidence.reason(failures.rx.as_ref(), failures.tx.as_ref());
-        tracker.end(place, block, remains.reason, Some(remains));
+        tracker.end(place, block, remains.reason, Left::Remains(remains));
         closed.unwrap_or_else(|panic| resume_unwind(panic))
     }
 

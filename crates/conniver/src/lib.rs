@@ -51,6 +51,9 @@
 //! - `tower`: layers for HTTP clients, servers and connectors.
 //! - `tokio`: `AsyncRead` and `AsyncWrite`, and tokio's TCP streams with readiness and halves.
 //! - `serde`: `Serialize` for reports.
+//! - `prometheus-client`: `TrackerCollector`, a collector of that crate over a tracker.
+//! - `metrics`: `MetricsPublisher`, which feeds a tracker's sums to that facade.
+//! - `tracing`: `Tracing`, an observer that emits events, and `Handle::span`.
 //!
 //! Kernel facts exist on the systems that [`tcpinfo`] supports; elsewhere a report says that they
 //! are missing.
@@ -78,6 +81,7 @@ mod conn;
 mod connector;
 mod dial;
 mod exchange;
+mod export;
 mod failure;
 mod handle;
 #[cfg(feature = "hyper-util")]
@@ -109,6 +113,12 @@ pub use conn::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf}
 pub use connector::{Connector, Target};
 pub use dial::{Attempt, ConnectError, FailReason, FailedConn};
 pub use exchange::Exchange;
+#[cfg(feature = "metrics")]
+pub use export::MetricsPublisher;
+#[cfg(feature = "tracing")]
+pub use export::Tracing;
+#[cfg(feature = "prometheus-client")]
+pub use export::TrackerCollector;
 pub use failure::Failure;
 pub use handle::{ConnId, Handle, Role};
 pub use listener::Listener;

@@ -122,6 +122,11 @@ impl Snapshot {
         self.block.labels.category.as_deref()
     }
 
+    #[cfg(feature = "metrics")]
+    pub(crate) fn category_shared(&self) -> Option<&Arc<str>> {
+        self.block.labels.category.as_ref()
+    }
+
     /// The value given by [`Options::context`](crate::Options::context), if it is of this type.
     pub fn context<T: Any>(&self) -> Option<&T> {
         self.block.labels.context.as_ref()?.downcast_ref()
@@ -135,6 +140,10 @@ impl Snapshot {
     /// What the kernel knew at the moment of this snapshot. It is asked right before the close.
     pub fn info(&self) -> Option<TcpInfo> {
         self.info.as_ref().map(Packed::unpack)
+    }
+
+    pub(crate) const fn packed_info(&self) -> Option<&Packed> {
+        self.info.as_ref()
     }
 
     /// What the kernel knew right before our side was shut down for writing, if it was.
@@ -293,6 +302,11 @@ impl Remains {
 
     pub(crate) fn id(&self) -> ConnId {
         self.block.id
+    }
+
+    #[cfg(feature = "prometheus-client")]
+    pub(crate) const fn info(&self) -> Option<&Packed> {
+        self.info.as_ref()
     }
 
     pub(crate) fn closed_at(&self) -> Timestamp {

@@ -23,6 +23,7 @@ pub(crate) struct Slot {
 
 struct Inner {
     number: Number,
+    told: Told,
     counts: KernelCounts,
 }
 
@@ -35,21 +36,57 @@ pub(crate) struct KernelCounts {
     pub(crate) send_buffer_limited: u64,
 }
 
-impl KernelCounts {
-    /// Takes over a newer reading. What is absent in it stays as it was.
-    fn grow(&mut self, info: &TcpInfo) {
-        grow(&mut self.retransmitted_segs, info.retransmitted_segs());
-        grow(&mut self.retransmitted_bytes, info.retransmitted_bytes());
-        grow_time(&mut self.peer_window_limited, info.peer_window_limited());
-        grow_time(&mut self.send_buffer_limited, info.send_buffer_limited());
+/// What the kernel counts of a connection, on systems where it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    RetransmittedSegs,
+    RetransmittedBytes,
+    PeerWindowLimited,
+    SendBufferLimited,
+}
+
+/// Which of these it told: what it did not tell is absent, not zero.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Told(u8);
+
+impl Told {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    #[cfg(any(feature = "metrics", feature = "prometheus-client"))]
+    pub(crate) const fn has(self, counted: Counted) -> bool {
+        self.0 & Self::bit(counted) != 0
+    }
+
+    const fn bit(counted: Counted) -> u8 {
+        1 << counted as u8
     }
 }
 
-/// Brings a count up to a newer reading. Some systems count in 32 bits, and begin again at zero.
-fn grow(count: &mut u64, reading: Option<u64>) {
+impl Inner {
+    /// Takes over a newer reading. What is absent in it stays as it was.
+    #[inline]
+    fn grow(&mut self, info: &TcpInfo) {
+        let Self { told, counts, .. } = self;
+        let mut count = |counted, is_told: bool| told.0 |= u8::from(is_told) * Told::bit(counted);
+        let segs = info.retransmitted_segs();
+        count(Counted::RetransmittedSegs, grow(&mut counts.retransmitted_segs, segs));
+        let bytes = info.retransmitted_bytes();
+        count(Counted::RetransmittedBytes, grow(&mut counts.retransmitted_bytes, bytes));
+        let time = info.peer_window_limited();
+        count(Counted::PeerWindowLimited, grow_time(&mut counts.peer_window_limited, time));
+        let time = info.send_buffer_limited();
+        count(Counted::SendBufferLimited, grow_time(&mut counts.send_buffer_limited, time));
+    }
+}
+
+/// Brings a count up to a newer reading, if there is one. Some systems count in 32 bits, and begin
+/// again at zero.
+fn grow(count: &mut u64, reading: Option<u64>) -> bool {
     const TURN: u64 = 1 << 32;
 
-    let Some(reading) = reading else { return };
+    let Some(reading) = reading else { return false };
     let low = *count % TURN;
     if reading >= *count {
         *count = reading;
@@ -59,13 +96,14 @@ fn grow(count: &mut u64, reading: Option<u64>) {
         *count += TURN - low + reading;
     }
     // Otherwise it shrank, which no count does.
+    true
 }
 
 /// Times are counted in wide numbers everywhere.
-fn grow_time(nanos: &mut u64, reading: Option<Duration>) {
-    if let Some(time) = reading {
-        *nanos = (*nanos).max(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
-    }
+fn grow_time(nanos: &mut u64, reading: Option<Duration>) -> bool {
+    let Some(time) = reading else { return false };
+    *nanos = (*nanos).max(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    true
 }
 
 #[cfg(unix)]
@@ -89,7 +127,8 @@ impl Slot {
     }
 
     fn holding(number: Number) -> Self {
-        Self { inner: Mutex::new(Inner { number, counts: KernelCounts::default() }) }
+        let inner = Inner { number, told: Told::default(), counts: KernelCounts::default() };
+        Self { inner: Mutex::new(inner) }
     }
 
     /// Forgets the socket. When this returns nobody asks it any more.
@@ -112,24 +151,29 @@ impl Slot {
         self.ask(|sock| Packed::read(&sock))
     }
 
-    /// Asks the socket, if there is one still, and takes over what it counts.
-    pub(crate) fn count(&self) {
+    /// Asks the socket, if there is one still, shows the answer, and gives what was counted so far:
+    /// one system call, without the name of the congestion control.
+    pub(crate) fn count(&self, look: impl FnOnce(&TcpInfo)) -> (KernelCounts, Told) {
         let mut inner = lock(&self.inner);
         if inner.number != NONE {
-            if let Ok(info) = with_sock(inner.number, numbers) {
-                inner.counts.grow(&info);
+            let answer = with_sock(inner.number, numbers);
+            if let Ok(info) = &answer {
+                inner.grow(info);
+                look(info);
             }
         }
+        (inner.counts, inner.told)
     }
 
     /// Takes over what a reading of the owner's says.
     pub(crate) fn count_as(&self, info: &TcpInfo) {
-        lock(&self.inner).counts.grow(info);
+        lock(&self.inner).grow(info);
     }
 
     /// What was counted when it was last asked for.
-    pub(crate) fn counts(&self) -> KernelCounts {
-        lock(&self.inner).counts
+    pub(crate) fn counts(&self) -> (KernelCounts, Told) {
+        let inner = lock(&self.inner);
+        (inner.counts, inner.told)
     }
 
     /// Lends the socket for the time of a call, if there is one still.
@@ -193,8 +237,8 @@ mod tests {
 
     fn grown(readings: &[u64]) -> u64 {
         let mut count = 0;
-        readings.iter().for_each(|reading| grow(&mut count, Some(*reading)));
-        grow(&mut count, None);
+        assert!(readings.iter().all(|reading| grow(&mut count, Some(*reading))));
+        assert!(!grow(&mut count, None));
         count
     }
 

@@ -8,16 +8,25 @@ use std::{
     },
 };
 
+use tcpinfo::Packed;
+#[cfg(any(feature = "metrics", feature = "prometheus-client"))]
+use tcpinfo::TcpInfo;
+
 use crate::{
     CloseReason, FailReason, Handle, Report, Role,
     block::Block,
     clock,
     observer::is_completed,
     report::Remains,
+    slot::{KernelCounts, Told},
     sync::{Mutex, lock},
 };
 
 mod connection;
+#[cfg(feature = "prometheus-client")]
+mod observed;
+#[cfg(any(feature = "metrics", feature = "prometheus-client"))]
+mod quantity;
 mod rates;
 mod registry;
 mod ring;
@@ -29,8 +38,15 @@ pub use rates::{Rate, Rates};
 pub use totals::Totals;
 pub use watchdog::{Alarm, Trouble, Watchdog};
 
+#[cfg(feature = "prometheus-client")]
+pub(crate) use observed::{Histogram, Observed};
+#[cfg(any(feature = "metrics", feature = "prometheus-client"))]
+pub(crate) use quantity::Quantity;
 pub(crate) use registry::Place;
+pub(crate) use totals::Sums;
 
+#[cfg(feature = "prometheus-client")]
+use observed::Last;
 use registry::Registry;
 use ring::Ring;
 use totals::ByGroup;
@@ -73,6 +89,9 @@ struct Inner {
     limit: usize,
     /// How many are, if there is a limit.
     listed: AtomicUsize,
+    /// Whether somebody wants to know what was observed of connections at their end.
+    #[cfg(feature = "prometheus-client")]
+    observes: std::sync::atomic::AtomicBool,
 }
 
 /// The pairs of category and side that there were, in the order of their coming.
@@ -164,23 +183,39 @@ impl Tracker {
 
     /// The same for each group, in the order of their coming.
     pub fn totals_by_group(&self) -> Vec<(Group, Totals)> {
-        self.sum(|_| {})
+        totals_of(self.sum(Block::kernel_counts))
     }
 
     /// The same, after asking the kernel about every connection that is listed: one system call
     /// each.
     pub fn kernel_totals_by_group(&self) -> Vec<(Group, Totals)> {
-        self.sum(|block| block.slot.count())
+        totals_of(self.sum(|block| block.fresh_kernel_counts(|_| {})))
     }
 
-    fn sum(&self, before: impl Fn(&Block)) -> Vec<(Group, Totals)> {
+    /// The same with all that is summed up, and shows what the kernel says of each connection,
+    /// with the number of its group: the place of the group in the answer.
+    #[cfg(any(feature = "metrics", feature = "prometheus-client"))]
+    pub(crate) fn sample(&self, mut look: impl FnMut(u32, &TcpInfo)) -> Vec<(Group, Sums)> {
+        self.sum(|block| block.fresh_kernel_counts(|info| look(block.group, info)))
+    }
+
+    /// From now on, what the kernel says right before a connection ends is observed.
+    #[cfg(feature = "prometheus-client")]
+    pub(crate) fn observe_ends(&self) {
+        self.inner.observes.store(true, Relaxed);
+    }
+
+    fn sum(
+        &self,
+        mut counts: impl FnMut(&Block) -> Option<(KernelCounts, Told)>,
+    ) -> Vec<(Group, Sums)> {
         let sums = std::cell::RefCell::new(ByGroup::default());
         let mut ended = Vec::new();
         self.inner.registry.sum(
             |block| {
-                before(&block);
-                if let Some(totals) = sums.borrow_mut().of(block.group) {
-                    totals.moved(&block);
+                let counts = counts(&block);
+                if let Some(sums) = sums.borrow_mut().of(block.group) {
+                    sums.moved(&block, counts);
                 }
                 // Whose last holder this is goes later: its context may run the caller's code,
                 // which may sum up in turn.
@@ -189,14 +224,14 @@ impl Tracker {
             |gone| sums.borrow_mut().add(gone),
         );
         let names = lock(&self.inner.groups).names.clone();
-        let settled = |mut totals: Totals| {
-            totals.settle();
-            totals
+        let settled = |mut sums: Sums| {
+            sums.totals.settle();
+            sums
         };
-        let mut totals = sums.into_inner().into_vec().into_iter();
+        let mut sums = sums.into_inner().into_vec().into_iter();
         names
             .into_iter()
-            .map(|group| (group, totals.next().map(settled).unwrap_or_default()))
+            .map(|group| (group, sums.next().map(settled).unwrap_or_default()))
             .collect()
     }
 
@@ -205,12 +240,21 @@ impl Tracker {
         lock(&self.inner.groups).number(Group { category: category.cloned(), role })
     }
 
+    /// The group that a connection is counted in, or would be.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn group_of(&self, report: &Report) -> Group {
+        let groups = &mut *lock(&self.inner.groups);
+        let group = Group { category: report.category_shared().cloned(), role: report.role };
+        let number = groups.number(group.clone());
+        groups.names.get(number as usize).cloned().unwrap_or(group)
+    }
+
     /// Adds a connection to those that live, and to the list if it is not full.
     pub(crate) fn begin(&self, block: &Arc<Block>) -> Place {
         let group = block.group;
         let open = |sums: &mut ByGroup, is_listed| {
-            if let Some(totals) = sums.of(group) {
-                totals.open(is_listed);
+            if let Some(sums) = sums.of(group) {
+                sums.totals.open(is_listed);
             }
         };
         let may_list = self.may_list();
@@ -222,19 +266,21 @@ impl Tracker {
     }
 
     /// Moves a connection from those that live to the sums, and keeps what is left of it.
-    pub(crate) fn end(
-        &self,
-        place: Place,
-        block: &Block,
-        reason: CloseReason,
-        remains: Option<Remains>,
-    ) {
+    pub(crate) fn end(&self, place: Place, block: &Block, reason: CloseReason, left: Left<'_>) {
+        #[cfg(feature = "prometheus-client")]
+        let last = self.inner.observes.load(Relaxed).then(|| Last::of(block, left.info()));
         let mut forgotten = None;
         let close = |sums: &mut ByGroup, ring: &mut Ring| {
-            if let Some(totals) = sums.of(block.group) {
-                totals.close(block, reason);
+            if let Some(sums) = sums.of(block.group) {
+                sums.close(block, reason);
+                #[cfg(feature = "prometheus-client")]
+                if let Some(last) = &last {
+                    last.observe_in(sums.observed.get_or_insert_default());
+                }
             }
-            forgotten = remains.and_then(|remains| ring.push(remains, self.inner.memory));
+            if let Left::Remains(remains) = left {
+                forgotten = ring.push(remains, self.inner.memory);
+            }
         };
         let removed = self.inner.registry.remove(place, close);
         debug_assert_eq!(removed.is_some(), place.is_listed(), "a connection ends once");
@@ -247,8 +293,8 @@ impl Tracker {
     /// Counts a connection that did not come about.
     pub(crate) fn fail(&self, group: u32, reason: FailReason) {
         self.inner.registry.add(|sums| {
-            if let Some(totals) = sums.of(group) {
-                totals.fail(reason);
+            if let Some(sums) = sums.of(group) {
+                sums.totals.fail(reason);
             }
         });
     }
@@ -275,6 +321,29 @@ impl Tracker {
             self.inner.listed.fetch_sub(1, Relaxed);
         }
     }
+}
+
+/// What a connection leaves at its end.
+pub(crate) enum Left<'a> {
+    /// What the tracker shall keep.
+    Remains(Remains),
+    /// What the kernel said last, if it was asked; a report is kept later or never.
+    #[cfg_attr(not(feature = "prometheus-client"), expect(dead_code, reason = "nobody observes"))]
+    Info(Option<&'a Packed>),
+}
+
+impl Left<'_> {
+    #[cfg(feature = "prometheus-client")]
+    fn info(&self) -> Option<&Packed> {
+        match self {
+            Self::Remains(remains) => remains.info(),
+            Self::Info(info) => *info,
+        }
+    }
+}
+
+fn totals_of(sums: Vec<(Group, Sums)>) -> Vec<(Group, Totals)> {
+    sums.into_iter().map(|(group, sums)| (group, sums.totals)).collect()
 }
 
 /// Frees what is left of a connection, which may run the caller's code: not under a lock, and not
@@ -371,6 +440,8 @@ impl TrackerBuilder {
                 groups: Mutex::new(groups),
                 limit: self.limit,
                 listed: AtomicUsize::new(0),
+                #[cfg(feature = "prometheus-client")]
+                observes: false.into(),
             }),
         }
     }

@@ -167,6 +167,14 @@ pub(super) const FIGURES: &[Figure] = &[
         measure: tracker::list_with_facts,
     },
     Figure {
+        name: "tracker.scrape",
+        what: "a scrape of 100,000 connections in four groups, at most 64 KiB of text; floor: the \
+               getsockopt of each, and reading its counters by pointer",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::TimesFloor(1.20), allocs: None },
+        measure: tracker::scrape,
+    },
+    Figure {
         name: "httpstat.loopback",
         what: "start to exit for one HTTP request; floor: curl -s -o /dev/null",
         unit: Unit::Nanoseconds,

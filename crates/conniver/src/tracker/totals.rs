@@ -2,8 +2,14 @@
 
 use std::time::Duration;
 
-use crate::{CloseReason, FailReason, block::Block};
+use crate::{
+    CloseReason, FailReason,
+    block::Block,
+    slot::{KernelCounts, Told},
+};
 
+#[cfg(feature = "prometheus-client")]
+use super::Observed;
 use super::registry::Sum;
 
 /// Counts of connections and of what they moved.
@@ -77,22 +83,24 @@ impl Totals {
         self.unlisted += u64::from(!is_listed);
     }
 
-    pub(super) fn close(&mut self, block: &Block, reason: CloseReason) {
+    fn close(&mut self, block: &Block, reason: CloseReason) {
         if let Some(count) = self.closed.get_mut(reason as usize) {
             *count += 1;
         }
         self.lived += block.lived();
-        self.moved(block);
     }
 
     /// Adds what a connection has moved.
-    pub(super) fn moved(&mut self, block: &Block) {
+    fn moved(&mut self, block: &Block) {
         let (rx, tx) = (block.rx_counts(), block.tx_counts());
         self.rx_bytes = self.rx_bytes.wrapping_add(rx.bytes);
         self.tx_bytes = self.tx_bytes.wrapping_add(tx.bytes);
         self.rx_ops = self.rx_ops.wrapping_add(rx.ops);
         self.tx_ops = self.tx_ops.wrapping_add(tx.ops);
-        let Some(counts) = block.kernel_counts() else { return };
+    }
+
+    /// Adds what the kernel counted of a connection.
+    fn counted(&mut self, counts: &KernelCounts) {
         self.retransmitted_segs = self.retransmitted_segs.wrapping_add(counts.retransmitted_segs);
         self.retransmitted_bytes =
             self.retransmitted_bytes.wrapping_add(counts.retransmitted_bytes);
@@ -124,28 +132,65 @@ impl Totals {
     }
 }
 
-/// The totals of each group.
+/// All that is summed up of a group.
 #[derive(Debug, Default)]
-pub(super) struct ByGroup(Vec<Totals>);
+pub(crate) struct Sums {
+    pub(crate) totals: Totals,
+    /// Which of the kernel's counts some kernel told.
+    pub(crate) told: Told,
+    /// Of the connections that ended, once somebody wanted to know.
+    #[cfg(feature = "prometheus-client")]
+    pub(crate) observed: Option<Box<Observed>>,
+}
+
+impl Sums {
+    /// Adds a connection that ended.
+    pub(super) fn close(&mut self, block: &Block, reason: CloseReason) {
+        self.totals.close(block, reason);
+        self.moved(block, block.kernel_counts());
+    }
+
+    /// Adds what a connection has moved, and what the kernel counted of it.
+    pub(super) fn moved(&mut self, block: &Block, counts: Option<(KernelCounts, Told)>) {
+        self.totals.moved(block);
+        if let Some((counts, told)) = counts {
+            self.totals.counted(&counts);
+            self.told.add(told);
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.totals.add(&other.totals);
+        self.told.add(other.told);
+        #[cfg(feature = "prometheus-client")]
+        if let Some(observed) = &other.observed {
+            self.observed.get_or_insert_default().add(observed);
+        }
+    }
+}
+
+/// The sums of each group.
+#[derive(Debug, Default)]
+pub(super) struct ByGroup(Vec<Sums>);
 
 impl ByGroup {
-    pub(super) fn of(&mut self, group: u32) -> Option<&mut Totals> {
+    pub(super) fn of(&mut self, group: u32) -> Option<&mut Sums> {
         let index = group as usize;
         if index >= self.0.len() {
-            self.0.resize_with(index + 1, Totals::default);
+            self.0.resize_with(index + 1, Sums::default);
         }
         self.0.get_mut(index)
     }
 
     pub(super) fn add(&mut self, other: &Self) {
-        for (group, totals) in (0..).zip(&other.0) {
+        for (group, sums) in (0..).zip(&other.0) {
             if let Some(ours) = self.of(group) {
-                ours.add(totals);
+                ours.add(sums);
             }
         }
     }
 
-    pub(super) fn into_vec(self) -> Vec<Totals> {
+    pub(super) fn into_vec(self) -> Vec<Sums> {
         self.0
     }
 }

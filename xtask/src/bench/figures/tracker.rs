@@ -4,14 +4,15 @@ use std::{
     hint::black_box,
     net::TcpStream,
     sync::{
-        Barrier,
+        Arc, Barrier,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread,
     time::{Duration, Instant},
 };
 
-use conniver::{Conn, Options, Query, Tracker};
+use conniver::{Conn, Options, Query, Role, Tracker};
+use prometheus_client::{encoding::text, registry::Registry};
 
 use super::io::{NullStream, read, write};
 use crate::bench::{
@@ -149,6 +150,54 @@ pub(super) fn list_with_facts() -> Result<Cost, Trouble> {
     let each = |nanos: f64| nanos / conns.len() as f64;
     let timing = Timing { subject: each(timing.subject), floor: each(timing.floor) };
     Ok(Cost::timed(timing, allocs))
+}
+
+pub(super) fn scrape() -> Result<Cost, Trouble> {
+    /// What a scrape of a few groups may be long.
+    const TEXT: usize = 64 << 10;
+
+    // Many connections share each socket, as descriptors are few.
+    let mut sockets = Vec::with_capacity(2 * PAIRS);
+    for _ in 0..PAIRS {
+        let (client, server) = loopback_pair()?;
+        sockets.extend([Arc::new(client), Arc::new(server)]);
+    }
+    let tracker = Tracker::new();
+    let groups: Vec<_> = [("api", Role::Client), ("api", Role::Server), ("db", Role::Client)]
+        .into_iter()
+        .map(|(category, role)| options().category(category).role(role))
+        .chain([options()])
+        .map(|options| options.tracker(&tracker))
+        .collect();
+    let mut conns = Vec::with_capacity(MANY);
+    for (options, socket) in groups.iter().cycle().zip(sockets.iter().cycle()).take(MANY) {
+        conns.push(options.wrap(Arc::clone(socket)));
+    }
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(tracker.collector()));
+    let mut bare: Vec<_> = sockets.iter().map(BareSocket::new).collect();
+    let handles: Vec<_> = conns.iter().map(Conn::handle).collect();
+    let mut text = String::new();
+    let mut scrape = || {
+        text.clear();
+        text::encode(&mut text, &registry).expect("a string takes any text");
+    };
+    scrape();
+    let allocs = allocations_each(&mut scrape);
+    let mut rounds = Rounds::default();
+    for _ in 0..LONG_ROUNDS {
+        let floor = nanos_each(1, || {
+            for (number, handle) in handles.iter().enumerate() {
+                bare[number % (2 * PAIRS)].tcp_info();
+                black_box(handle.rx_bytes() + handle.tx_bytes());
+            }
+        });
+        rounds.add(floor, nanos_each(1, &mut scrape));
+    }
+    if text.len() > TEXT {
+        return Err(Trouble::Failed(format!("{} bytes of text", text.len())));
+    }
+    Ok(Cost::timed(rounds.timing(), allocs))
 }
 
 fn options() -> Options {
