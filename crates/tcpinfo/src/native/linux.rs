@@ -15,6 +15,16 @@ use crate::{
 pub use super::structure::ByteOrder;
 
 impl LinuxTcpInfo {
+    /// Takes over a structure that the running kernel handed out otherwise than by `getsockopt`,
+    /// such as in a netlink message.
+    ///
+    /// On Linux as [`from_bytes`](Self::from_bytes) with the running kernel's version, so that every
+    /// field reads as [`read_native`](crate::read_native) has it. Elsewhere no version is assumed.
+    #[inline]
+    pub fn from_running_kernel(bytes: &[u8]) -> Self {
+        Self::from_bytes(bytes).with_kernel_major(crate::sys::kernel_major())
+    }
+
     /// States the major version of the kernel that filled the structure.
     ///
     /// One word cannot be read without it: the last one changed its layout between 6.18 and 7.0
