@@ -79,6 +79,7 @@ impl<'a> Iterator for Attributes<'a> {
 }
 
 /// Sees that the bytes are attributes to their end, which lies `offset` into what is told of.
+#[inline]
 pub(crate) fn check(mut bytes: &[u8], mut offset: usize) -> Result<(), Malformed> {
     while let Some(cut) = cut(bytes) {
         let (_, used) = cut.map_err(|what| Malformed::new(offset, what))?;
@@ -89,7 +90,7 @@ pub(crate) fn check(mut bytes: &[u8], mut offset: usize) -> Result<(), Malformed
 }
 
 /// The first attribute and where the next begins; `None` if there are no bytes left.
-#[inline]
+#[inline(always)]
 fn cut(bytes: &[u8]) -> Option<Result<(Attribute<'_>, usize), &'static str>> {
     if bytes.is_empty() {
         return None;

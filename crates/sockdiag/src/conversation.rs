@@ -58,7 +58,7 @@ impl<T: Transport> Conversation<T> {
         Self { transport, port, timeout, sequence: 0, is_served: false, buffer }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn look_up(&mut self, question: &Question) -> Result<Option<Entry<'_>>, Error> {
         let range = match self.ask(question.request())? {
             Answer::Socket(range) => range,
@@ -86,7 +86,7 @@ impl<T: Transport> Conversation<T> {
     }
 
     /// Sends a request and waits for the first message that answers it.
-    #[inline]
+    #[inline(always)]
     fn ask(&mut self, mut request: Request) -> Result<Answer, Error> {
         // Zero is the number of what the kernel sends unasked.
         self.sequence = self.sequence.wrapping_add(1).max(1);
@@ -108,7 +108,7 @@ impl<T: Transport> Conversation<T> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn deliver(&self, request: &[u8]) -> Result<(), Error> {
         loop {
             match self.transport.send(request) {
@@ -121,7 +121,7 @@ impl<T: Transport> Conversation<T> {
     }
 
     /// The answer in a datagram of this length, of which the buffer holds what it has room for.
-    #[inline]
+    #[inline(always)]
     fn find_answer(&self, len: usize) -> Result<Option<Answer>, Error> {
         let is_ours = |sequence: u32, port: u32| sequence == self.sequence && port == self.port;
         let Some(datagram) = self.buffer.get(..len) else {
@@ -146,7 +146,7 @@ impl<T: Transport> Conversation<T> {
 }
 
 /// What a message that begins at this place answers; `None` of those that say nothing.
-#[inline]
+#[inline(always)]
 fn read(message: &Message<'_>, offset: usize) -> Result<Option<Answer>, Error> {
     match message.kind {
         kind::SOCK_DIAG_BY_FAMILY => {

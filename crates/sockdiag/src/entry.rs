@@ -62,6 +62,7 @@ impl<'a> Entry<'a> {
     ///
     /// The bytes are too short, of a family other than IPv4 and IPv6, or their attributes do not add
     /// up.
+    #[inline]
     pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let entry = Self::unchecked(bytes).ok_or(Malformed::new(0, "a socket is cut off"))?;
         if !matches!(entry.family(), INET | INET6) {
@@ -237,6 +238,7 @@ impl<'a> Entry<'a> {
     }
 
     /// Name of the congestion control. `INET_DIAG_CONG`.
+    #[inline]
     pub fn congestion_name(&self) -> Option<CongestionName> {
         self.payload(number::CONG).map(CongestionName::from_bytes)
     }

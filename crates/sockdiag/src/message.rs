@@ -65,6 +65,7 @@ impl<'a> Messages<'a> {
         self.offset
     }
 
+    #[inline(always)]
     fn cut(&mut self) -> Result<Message<'a>, Malformed> {
         let whole = std::mem::take(&mut self.rest);
         let offset = self.offset;
@@ -92,6 +93,7 @@ impl<'a> Messages<'a> {
 impl<'a> Iterator for Messages<'a> {
     type Item = Result<Message<'a>, Malformed>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         (!self.rest.is_empty()).then(|| self.cut())
     }

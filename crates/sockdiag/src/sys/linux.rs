@@ -34,13 +34,13 @@ impl Netlink {
 }
 
 impl Transport for Netlink {
-    #[inline]
+    #[inline(always)]
     fn send(&self, request: &[u8]) -> io::Result<()> {
         // A message is sent whole or not at all.
         send(&self.socket, request, SendFlags::empty()).map(drop).map_err(io::Error::from)
     }
 
-    #[inline]
+    #[inline(always)]
     fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
         // With this flag the kernel tells the length of the whole datagram.
         let received = recv(&self.socket, buffer, RecvFlags::TRUNC);

@@ -41,7 +41,10 @@ pub(crate) fn tests() -> Vec<Test> {
         },
         Test {
             name: "tls_in_the_kernel_is_told",
-            needs: needs(set_ulp(&pair().client, b"tls").is_ok(), "this kernel has no TLS"),
+            needs: needs(
+                set_name(&pair().client, TCP_ULP, b"tls").is_ok(),
+                "this kernel has no TLS",
+            ),
             run: tls,
         },
         Test {
@@ -261,7 +264,7 @@ fn congestion() {
     for name in algorithms() {
         let mut pair = pair();
         for stream in [&pair.client, &pair.server] {
-            SockRef::from(stream).set_tcp_congestion(name.as_bytes()).unwrap();
+            set_name(stream, TCP_CONGESTION, name.as_bytes()).unwrap();
         }
         exchange(&mut pair);
         until("both tell the same", || {
@@ -275,7 +278,7 @@ fn congestion() {
 }
 
 fn mptcp_socket() -> std::io::Result<Socket> {
-    Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::MPTCP))
+    Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::from(IPPROTO_MPTCP)))
 }
 
 fn multipath() {
@@ -309,17 +312,22 @@ fn multipath() {
     }
 }
 
-/// `TCP_ULP`.
-fn set_ulp(stream: &TcpStream, name: &[u8]) -> std::io::Result<()> {
+// Not every C library has them.
+const IPPROTO_MPTCP: i32 = 262;
+const TCP_CONGESTION: i32 = 13;
+const TCP_ULP: i32 = 31;
+
+fn set_name(stream: &TcpStream, option: i32, name: &[u8]) -> std::io::Result<()> {
     let (fd, len) = (stream.as_fd().as_raw_fd(), name.len() as libc::socklen_t);
     // SAFETY: the name lives through the call and `len` is its length.
-    let status = unsafe { libc::setsockopt(fd, libc::IPPROTO_TCP, 31, name.as_ptr().cast(), len) };
+    let status =
+        unsafe { libc::setsockopt(fd, libc::IPPROTO_TCP, option, name.as_ptr().cast(), len) };
     if status == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
 fn tls() {
     let Pair { client, server, .. } = pair();
-    set_ulp(&client, b"tls").unwrap();
+    set_name(&client, TCP_ULP, b"tls").unwrap();
     let buf = found(&client);
     let ulp = buf.entry().ulp().unwrap();
     assert_eq!(ulp.name(), "tls");

@@ -22,7 +22,10 @@ impl LinuxTcpInfo {
     /// field reads as [`read_native`](crate::read_native) has it. Elsewhere no version is assumed.
     #[inline]
     pub fn from_running_kernel(bytes: &[u8]) -> Self {
-        Self::from_bytes(bytes).with_kernel_major(crate::sys::kernel_major())
+        // Changed in place, because handing it on would move half a kilobyte.
+        let mut info = Self::from_bytes(bytes);
+        info.0.hint = crate::sys::kernel_major();
+        info
     }
 
     /// States the major version of the kernel that filled the structure.
