@@ -108,15 +108,14 @@ fn cookies() {
     }
 }
 
-/// Connects from a port that was used before, without the wait in between.
-fn connect_from(port: Option<u16>, listener: &TcpListener) -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.set_reuse_address(true).unwrap();
-    if let Some(port) = port {
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], port)).into()).unwrap();
-    }
-    socket.connect(&listener.local_addr().unwrap().into()).unwrap();
-    socket.into()
+/// Connects from a port that was used before, without the wait in between; and from an address that
+/// no other test uses, so that its port is no other's meanwhile.
+fn connect_from(port: u16, listener: &TcpListener) -> std::io::Result<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&SocketAddr::from(([127, 77, 0, 1], port)).into())?;
+    socket.connect(&listener.local_addr()?.into())?;
+    Ok(socket.into())
 }
 
 fn reset(stream: TcpStream) {
@@ -125,7 +124,7 @@ fn reset(stream: TcpStream) {
 
 fn reused() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let first = connect_from(None, &listener);
+    let first = connect_from(0, &listener).unwrap();
     let (first_server, _) = listener.accept().unwrap();
     let (lookup, cookie) = (lookup_of(&first), tcpinfo::cookie(&first).unwrap());
     let port = first.local_addr().unwrap().port();
@@ -134,7 +133,8 @@ fn reused() {
     reset(first);
     until("it is gone", || find(&lookup).is_none().then_some(()));
 
-    let second = connect_from(Some(port), &listener);
+    // A listener on every address may have it for a moment.
+    let second = until("the port is free", || connect_from(port, &listener).ok());
     let (second_server, _) = listener.accept().unwrap();
     assert_eq!(lookup_of(&second), lookup);
     assert_eq!(find(&lookup.cookie(cookie)), None, "it is not the first");
