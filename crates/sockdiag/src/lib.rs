@@ -47,7 +47,8 @@
 //!
 //! # Cost
 //!
-//! A lookup is one `send` and one `recv`, about 4 µs together, and hardly more; no heap allocation.
+//! A lookup is one `send` and one `recv`, which take one to four µs, and hardly more than they; no heap
+//! allocation. In the repository, `cargo xtask bench sockdiag` times it beside the bare calls.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
