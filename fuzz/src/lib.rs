@@ -1,4 +1,4 @@
-//! What must hold of `tcpinfo`'s decoders for any bytes.
+//! What must hold of the decoders of `tcpinfo` and `sockdiag` for any bytes.
 //!
 //! The expectations here are written from the documentation of the kernels' structures and share
 //! no code with the decoders: words are put together byte by byte, and each rule by which a number
@@ -10,5 +10,6 @@ pub mod congestion;
 mod input;
 mod json;
 pub mod portable;
+pub mod sock_diag;
 pub mod structure;
 mod word;

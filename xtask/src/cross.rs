@@ -45,15 +45,28 @@ struct Check {
 /// The libraries without their features: code that only a feature uses is seen here. Without the
 /// tests, which the lints of this machine cover: hardly a line of them depends on the system and on
 /// a feature at once.
-const BARE: Check =
-    Check { name: "bare", clippy: &["-p", "tcpinfo", "-p", "conniver", "--no-default-features"] };
+const BARE: Check = Check {
+    name: "bare",
+    clippy: &["-p", "tcpinfo", "-p", "sockdiag", "-p", "conniver", "--no-default-features"],
+};
 
-const FULL: Check =
-    Check { name: "full", clippy: &["-p", "tcpinfo", "-p", "conniver", "--all-features"] };
+const FULL: Check = Check {
+    name: "full",
+    clippy: &["-p", "tcpinfo", "-p", "sockdiag", "-p", "conniver", "--all-features"],
+};
 
 const FULL_TESTS: Check = Check {
     name: "full+tests",
-    clippy: &["-p", "tcpinfo", "-p", "conniver", "--all-features", "--all-targets"],
+    clippy: &[
+        "-p",
+        "tcpinfo",
+        "-p",
+        "sockdiag",
+        "-p",
+        "conniver",
+        "--all-features",
+        "--all-targets",
+    ],
 };
 
 const HTTPSTAT: Check = Check { name: "httpstat", clippy: &["-p", "conniver-httpstat"] };

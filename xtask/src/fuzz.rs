@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: what must hold of `tcpinfo`'s decoders for any bytes, tried by libFuzzer.
+//! `cargo xtask fuzz`: what must hold of the decoders for any bytes, tried by libFuzzer.
 //!
 //! The targets and what they assert are in `fuzz/`. What is found to reach new code is kept in
 //! `fuzz/corpus`, which begins with the seeds that are made here.
@@ -24,7 +24,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
 
-    /// Show which part of tcpinfo the inputs reach, by lines and regions of its source
+    /// Show which part of the libraries the inputs reach, by lines and regions of its source
     #[arg(long)]
     coverage: bool,
 }
@@ -46,6 +46,8 @@ enum Steering {
     Portable,
     /// The place of a name in the target's list.
     Congestion,
+    /// Whether it is one socket or a datagram of messages.
+    SockDiag,
 }
 
 const TARGETS: &[Target] = &[
@@ -108,6 +110,13 @@ const TARGETS: &[Target] = &[
         steering: Steering::Portable,
         max_len: 24 + 520,
         lengths: &[88, 112, 136, 152, 212, 232, 236, 240, 256, 280],
+    },
+    Target {
+        name: "sock_diag",
+        steering: Steering::SockDiag,
+        max_len: 1 + 1100,
+        // Of the facts within.
+        lengths: &[104, 232, 280],
     },
 ];
 
@@ -223,14 +232,67 @@ impl Target {
                 .map(|kind| [&[kind & 1, 7, kind / 2, kind, 6], b"cubic".as_slice()].concat())
                 .collect(),
             Steering::Congestion => (0..10).map(|name| vec![name]).collect(),
+            Steering::SockDiag => (0..2).map(|which| vec![which]).collect(),
         };
         steerings.into_iter().flat_map(move |steering| {
             self.lengths.iter().flat_map(move |&length| {
                 let steering = steering.clone();
-                patterns(length).map(move |bytes| [steering.as_slice(), &bytes].concat())
+                patterns(length).map(move |bytes| match self.steering {
+                    Steering::SockDiag => {
+                        [steering.as_slice(), &told(steering == [1], &bytes)].concat()
+                    }
+                    _ => [steering.as_slice(), &bytes].concat(),
+                })
             })
         })
     }
+}
+
+/// What netlink tells of a socket with these facts: `struct inet_diag_msg`, attributes and, as a
+/// message, a header before.
+fn told(is_message: bool, facts: &[u8]) -> Vec<u8> {
+    let attribute = |number: u16, payload: &[u8]| {
+        let len = u16::try_from(4 + payload.len()).unwrap_or(u16::MAX);
+        let mut bytes = [len.to_ne_bytes(), number.to_ne_bytes()].concat();
+        bytes.extend(payload);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    };
+    let mut bytes = vec![0; 72];
+    let state = facts.first().copied().unwrap_or(1);
+    bytes.splice(..4, [if facts.len() > 200 { 10 } else { 2 }, state, 1, 2]);
+    bytes.splice(4..28, (1..=24).collect::<Vec<u8>>());
+    let nested = [attribute(1, b"mptcp\0"), attribute(2, &attribute(1, &[4, 3]))].concat();
+    for (number, payload) in [
+        (14, &[] as &[u8]),
+        (8, &[1]),
+        (5, &[0xb8]),
+        (15, &[1; 4]),
+        (21, &[2; 8]),
+        (22, &[2, 1]),
+        (1, &[3; 16]),
+        (7, &[4; 36]),
+        (2, facts),
+        (4, b"bbr\0"),
+        (16, &[5; 20]),
+        (3, &[6; 16]),
+        (9, &[7; 16]),
+        (19, &nested),
+        (500, b"new"),
+    ] {
+        bytes.extend(attribute(number, payload));
+    }
+    if is_message {
+        let len = u32::try_from(16 + bytes.len()).unwrap_or(u32::MAX);
+        let mut message = len.to_ne_bytes().to_vec();
+        message.extend(20u16.to_ne_bytes());
+        message.extend([0; 10]);
+        message.extend(bytes);
+        // The end of a list behind.
+        message.extend([20u32, 3, 0, 0, 0].map(u32::to_ne_bytes).as_flattened());
+        return message;
+    }
+    bytes
 }
 
 /// Nothing, small numbers, and all bytes different behind each state that a connection begins in.
@@ -268,7 +330,7 @@ fn figures(log: &str) -> Option<String> {
     ))
 }
 
-/// Prints the share of `tcpinfo`'s source that the corpora reach, of each target and of all.
+/// Prints the share of the libraries' source that the corpora reach, of each target and of all.
 fn coverage(targets: &[&Target], host: &str, built: &Path) -> Result<(), String> {
     let sysroot = printed(nightly("rustc").args(["--print", "sysroot"]))?;
     let tools = Path::new(sysroot.trim()).join("lib/rustlib").join(host).join("bin");
@@ -320,7 +382,7 @@ struct File {
     summary: Value,
 }
 
-/// Each source file of `tcpinfo` with its summary.
+/// Each source file of the decoders with its summary.
 fn files(tools: &Path, programs: &[PathBuf], profile: &Path) -> Result<Vec<File>, String> {
     let mut command = Command::new(tools.join("llvm-cov"));
     command.args(["export", "-summary-only", "-format=text", "-instr-profile"]).arg(profile);
@@ -334,10 +396,18 @@ fn files(tools: &Path, programs: &[PathBuf], profile: &Path) -> Result<Vec<File>
         .map_err(|error| format!("llvm-cov's report: {error}"))?;
     let files = report["data"][0]["files"].as_array().ok_or("llvm-cov reports no files")?;
     let ours = files.iter().filter_map(|file| {
-        let (_, name) = file["filename"].as_str()?.split_once("crates/tcpinfo/src/")?;
+        let (_, path) = file["filename"].as_str()?.split_once("crates/")?;
+        let (library, name) = path.split_once("/src/")?;
         // What asks the running system is no decoder.
-        let asks = name.starts_with("sys/") || name == "sys.rs" || name == "sock.rs";
-        (!asks).then(|| File { name: name.to_owned(), summary: file["summary"].clone() })
+        let asks: &[&str] = match library {
+            "tcpinfo" => &["sys/", "sys.rs", "sock.rs"],
+            "sockdiag" => {
+                &["sys/", "sys.rs", "socket.rs", "conversation.rs", "lookup.rs", "error.rs"]
+            }
+            _ => return None,
+        };
+        let decodes = !asks.iter().any(|ask| name.starts_with(ask));
+        decodes.then(|| File { name: path.replace("/src/", "/"), summary: file["summary"].clone() })
     });
     Ok(ours.collect())
 }

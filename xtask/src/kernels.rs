@@ -1,4 +1,5 @@
-//! `cargo xtask kernels`: the tests of `tcpinfo` on kernels and architectures other than this one.
+//! `cargo xtask kernels`: the tests of `tcpinfo` and `sockdiag` on kernels and architectures other than
+//! this one.
 //!
 //! Each kernel really runs: this machine's own for programs of 32 bits, user-mode Linux as a
 //! process, and whole machines emulated by qemu. Emulating only the programs (`qemu-user`) would
@@ -21,7 +22,7 @@ use command::Workspace;
 use list::{KERNELS, Kernel};
 use outcome::Outcome;
 
-/// Run the tests of tcpinfo on other kernels and other architectures
+/// Run the tests of tcpinfo and sockdiag on other kernels and other architectures
 ///
 /// Kernels and tools are Debian packages, fetched with apt into target/kernels and kept there: the
 /// first run needs a network, later ones do not. Remove that directory to fetch newer kernels.

@@ -1,4 +1,4 @@
-//! `cargo xtask miri`: the tests of `tcpinfo`'s decoders under Miri, also as a big-endian machine.
+//! `cargo xtask miri`: the tests of the decoders under Miri, also as a big-endian machine.
 
 use std::process::ExitCode;
 
@@ -28,7 +28,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let mut all_passed = true;
     for target in TARGETS {
         let mut miri = nightly("cargo");
-        miri.args(["miri", "test", "-p", "tcpinfo", "--all-features", "--target", target, "--lib"]);
+        miri.args(["miri", "test", "-p", "tcpinfo", "-p", "sockdiag", "--all-features"]);
+        miri.args(["--target", target, "--lib"]);
         for test in TESTS {
             miri.args(["--test", test]);
         }

@@ -30,6 +30,12 @@ mod running;
 
 pub(crate) use running::*;
 
+/// No version of Linux runs here.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) const fn kernel_major() -> u8 {
+    0
+}
+
 #[cfg(any(
     target_os = "linux",
     target_os = "android",

@@ -55,6 +55,16 @@ fn the_kernel_fills_at_least_what_every_kernel_has() {
 }
 
 #[test]
+fn bytes_of_the_running_kernel_read_as_it_fills_them() {
+    let (client, _server) = pair("127.0.0.1:0");
+    let info = linux(&client);
+    let copy = LinuxTcpInfo::from_running_kernel(info.as_bytes());
+    // The version counts, too.
+    assert_eq!(copy, info);
+    assert_ne!(LinuxTcpInfo::from_bytes(info.as_bytes()), info);
+}
+
+#[test]
 fn states_follow_a_connection_to_its_end() {
     let (client, mut server) = pair("127.0.0.1:0");
     client.shutdown(Shutdown::Write).unwrap();

@@ -2,7 +2,9 @@
 
 use std::{
     hint::black_box,
-    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    io,
+    net::SocketAddrV4,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
 };
 
 /// The bare system calls that figures are held against, into buffers that are used again.
@@ -90,4 +92,55 @@ fn tcp_option(socket: BorrowedFd<'_>, option: libc::c_int, buffer: &mut [u8]) {
         )
     };
     assert_eq!(status, 0, "the socket is a TCP socket");
+}
+
+/// A netlink socket and one request for a connection, to send as it is and to receive what comes.
+pub(super) struct BareNetlink {
+    socket: OwnedFd,
+    /// A header and `struct inet_diag_req_v2`.
+    request: [u8; 72],
+    answer: Vec<u8>,
+}
+
+impl BareNetlink {
+    pub(super) fn new(local: SocketAddrV4, remote: SocketAddrV4) -> io::Result<Self> {
+        let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
+        // SAFETY: a plain system call that takes no pointers.
+        let fd = unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_SOCK_DIAG) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the descriptor was just made and belongs to nobody else.
+        let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+        let mut request = [0; 72];
+        let mut put = |offset: usize, bytes: &[u8]| {
+            request[offset..offset + bytes.len()].copy_from_slice(bytes);
+        };
+        put(0, &72u32.to_ne_bytes());
+        // SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST.
+        put(4, &20u16.to_ne_bytes());
+        put(6, &1u16.to_ne_bytes());
+        // AF_INET, TCP, all that bits ask for; all states.
+        put(16, &[2, 6, 0xff, 0, 0xff, 0xff, 0xff, 0xff]);
+        put(24, &local.port().to_be_bytes());
+        put(26, &remote.port().to_be_bytes());
+        put(28, &local.ip().octets());
+        put(44, &remote.ip().octets());
+        // No cookie.
+        put(64, &[0xff; 8]);
+        Ok(Self { socket, request, answer: vec![0; 32 * 1024] })
+    }
+
+    #[inline(always)]
+    pub(super) fn exchange(&mut self) {
+        let (socket, request) = (black_box(self.socket.as_raw_fd()), black_box(&self.request));
+        // SAFETY: the socket is open, and the request lives through the call.
+        let sent = unsafe { libc::send(socket, request.as_ptr().cast(), request.len(), 0) };
+        assert_eq!(sent, 72, "the kernel takes requests");
+        let (start, len) = (self.answer.as_mut_ptr(), self.answer.len());
+        // SAFETY: the socket is open, and the kernel writes at most `len` bytes, which the buffer has.
+        let received = unsafe { libc::recv(socket, start.cast(), len, 0) };
+        assert!(received > 300, "the kernel answers with the connection");
+        black_box(&self.answer);
+    }
 }

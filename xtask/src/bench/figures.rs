@@ -14,6 +14,7 @@ mod io;
 mod kernel;
 mod lifecycle;
 mod memory;
+mod sockdiag;
 mod tracker;
 
 pub(super) struct Figure {
@@ -44,6 +45,27 @@ pub(super) const FIGURES: &[Figure] = &[
         unit: Unit::Nanoseconds,
         target: Target { limit: Limit::TimesFloor(1.10), allocs: Some(0.0) },
         measure: kernel::portable_read,
+    },
+    Figure {
+        name: "sockdiag.lookup",
+        what: "one connection by its addresses and three fields; floor: the bare send and recv",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::TimesFloor(1.10), allocs: Some(0.0) },
+        measure: sockdiag::lookup,
+    },
+    Figure {
+        name: "sockdiag.lookup.portable",
+        what: "the same with the portable view, nine fields and congestion control",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::TimesFloor(1.15), allocs: Some(0.0) },
+        measure: sockdiag::portable,
+    },
+    Figure {
+        name: "sockdiag.lookup.shared",
+        what: "the same as the first through what threads share; floor: the bare send and recv",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::TimesFloor(1.15), allocs: Some(0.0) },
+        measure: sockdiag::shared,
     },
     Figure {
         name: "conn.io",

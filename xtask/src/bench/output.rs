@@ -13,7 +13,7 @@ impl Format {
     pub(super) fn print_head(self) {
         if matches!(self, Self::Table) {
             println!(
-                "{:22} {:>14} {:>14} {:>7} {:>7}",
+                "{:24} {:>14} {:>14} {:>7} {:>7}",
                 "figure", "ns", "floor ns", "ratio", "allocs"
             );
         }
@@ -33,7 +33,7 @@ fn print_line(figure: &Figure, cost: &Cost) {
         Unit::Bytes => format!("{amount:.0} B"),
     };
     println!(
-        "{:22} {:>14} {:>14} {:>7.3} {:>7}",
+        "{:24} {:>14} {:>14} {:>7.3} {:>7}",
         figure.name,
         amount(cost.value),
         amount(cost.floor),

@@ -1,4 +1,4 @@
-//! Building: every test binary of `tcpinfo`, and the example that lists the fields.
+//! Building: every test binary of `tcpinfo` and `sockdiag`, and the example that lists the fields.
 
 use std::path::PathBuf;
 
@@ -77,7 +77,8 @@ pub(super) enum Kind {
 pub(super) fn programs(workspace: &Workspace, target: Target) -> Result<Vec<Program>, Trouble> {
     let mut build = cargo();
     build.current_dir(&workspace.root);
-    build.args(["test", "--package", "tcpinfo", "--all-features", "--no-run"]);
+    build.args(["test", "--package", "tcpinfo", "--package", "sockdiag", "--all-features"]);
+    build.arg("--no-run");
     build.args(["--message-format", "json-render-diagnostics"]);
     // Small programs are sooner in a machine's memory, and quick ones suit an emulator.
     build.env("CARGO_PROFILE_DEV_DEBUG", "0").env("CARGO_PROFILE_DEV_STRIP", "symbols");
@@ -124,8 +125,13 @@ fn program(message: &Value) -> Option<Program> {
             (name == "fields").then(|| Program { name: name.to_owned(), path, kind: Kind::Fields })
         }
         () if !is_test => None,
-        () if is("lib") => Some(Program { name: "unit".to_owned(), path, kind: Kind::Tests }),
-        () => Some(Program { name: name.to_owned(), path, kind: Kind::Tests }),
+        () => {
+            let name = if is("lib") { "unit" } else { name };
+            // Both libraries have tests of these names.
+            let of_sockdiag = target["src_path"].as_str()?.contains("/crates/sockdiag/");
+            let name = if of_sockdiag { format!("sockdiag_{name}") } else { name.to_owned() };
+            Some(Program { name, path, kind: Kind::Tests })
+        }
     }
 }
 

@@ -15,6 +15,19 @@ use crate::{
 pub use super::structure::ByteOrder;
 
 impl LinuxTcpInfo {
+    /// Takes over a structure that the running kernel handed out otherwise than by `getsockopt`,
+    /// such as in a netlink message.
+    ///
+    /// On Linux as [`from_bytes`](Self::from_bytes) with the running kernel's version, so that every
+    /// field reads as [`read_native`](crate::read_native) has it. Elsewhere no version is assumed.
+    #[inline]
+    pub fn from_running_kernel(bytes: &[u8]) -> Self {
+        // Changed in place, because handing it on would move half a kilobyte.
+        let mut info = Self::from_bytes(bytes);
+        info.0.hint = crate::sys::kernel_major();
+        info
+    }
+
     /// States the major version of the kernel that filled the structure.
     ///
     /// One word cannot be read without it: the last one changed its layout between 6.18 and 7.0

@@ -337,7 +337,7 @@ fn refusal(sock: Sock<'_>, query: &'static str, missing: Missing, os: io::Error)
 
 /// The running kernel's major version, asked once; 0 if its release does not begin with a number.
 #[inline]
-fn kernel_major() -> u8 {
+pub(crate) fn kernel_major() -> u8 {
     const NOT_ASKED: u8 = u8::MAX;
     static MAJOR: AtomicU8 = AtomicU8::new(NOT_ASKED);
 

@@ -37,6 +37,11 @@ fn read_what_programs_show(stream: &TcpStream) {
     let Ok(info) = TcpInfo::read(stream) else {
         panic!("a TCP socket has facts");
     };
+    show(&info);
+}
+
+/// Nine facts and the name of the congestion control.
+pub(super) fn show(info: &TcpInfo) {
     black_box((info.state(), info.rtt(), info.rtt_var(), info.min_rtt(), info.rto()));
     black_box((info.tx_cwnd(), info.tx_mss(), info.delivery_rate(), info.retransmitted_segs()));
     black_box(info.congestion());
