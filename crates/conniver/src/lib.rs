@@ -46,6 +46,7 @@
 //!
 //! - `axum08`: a [`Listener`] is one of axum 0.8, and handlers reach their connection.
 //! - `hyper-util`: a [`Connector`] is one of hyper-util's client, and responses bring their handle.
+//! - `sockdiag`: the kernel's facts, on Linux, of connections that are only observed.
 //! - `tokio-rustls`: connections with TLS on either side; the facts are those of the socket below.
 //! - `tonic014`: the connections of a [`Listener`] for tonic 0.14. Needs Rust 1.89.
 //! - `tower`: layers for HTTP clients, servers and connectors.

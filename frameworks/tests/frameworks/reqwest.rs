@@ -1,6 +1,9 @@
 //! reqwest, whose connections can be observed and not wrapped.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use super::log::Log;
 use axum::{Router, routing::get};
@@ -19,7 +22,9 @@ async fn each_connection_is_told_once_with_its_addresses() {
     let listener = Options::new().tracker(&tracker);
     let listener = listener.listener(TcpListener::bind("127.0.0.1:0").await.unwrap());
     let address = listener.local_addr().unwrap();
-    let app = Router::new().route("/", get(|| async { "hello" }));
+    let app = Router::new()
+        .route("/", get(|| async { "hello" }))
+        .route("/last", get(|| async { ([("connection", "close")], "goodbye") }));
     tokio::spawn(async { axum::serve(listener, make_service(app)).await });
 
     let observed = Arc::new(Mutex::new(Vec::<Observed>::new()));
@@ -35,8 +40,27 @@ async fn each_connection_is_told_once_with_its_addresses() {
         let [conn] = &observed[..] else { panic!("{observed:?}") };
         assert_eq!((conn.local_addr, conn.remote_addr), (Some(over), Some(address)));
         assert!(!conn.took.is_zero());
-        assert_eq!(tracker.connections()[0].remote_addr(), conn.local_addr);
+        let theirs = &tracker.connections()[0];
+        assert_eq!(theirs.remote_addr(), conn.local_addr);
+        // What is asked by addresses agrees with what the other end counted.
+        let info = conn.tcp_info().unwrap().unwrap();
+        assert_eq!(info.rx_bytes(), Some(theirs.tx_bytes()));
+        assert_eq!(info.state(), Some(tcpinfo::State::Established));
     }
+    let conn = observed.lock().unwrap()[0].clone();
+    // The server closes, and keeps what is left of the connection: our port is free at once.
+    let response = client.get(format!("http://{address}/last")).send().await.unwrap();
+    assert_eq!(response.text().await.unwrap(), "goodbye");
+    while !tracker.is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(conn.tcp_info().unwrap().is_none(), "it is over");
+
+    // Another connection between the same addresses is not this one.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&conn.local_addr.unwrap().into()).unwrap();
+    socket.connect(&address.into()).unwrap();
+    assert!(conn.tcp_info().unwrap().is_none(), "another one");
 }
 
 #[tokio::test]

@@ -8,6 +8,10 @@ use std::{
 
 use http::Extensions;
 use hyper_util::client::legacy::connect::{Connection, HttpInfo};
+#[cfg(feature = "sockdiag")]
+use sockdiag::{Lookup, SharedSockDiag};
+#[cfg(feature = "sockdiag")]
+use tcpinfo::TcpInfo;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -18,7 +22,8 @@ use crate::{Options, Role, Timestamp, dial::Dial};
 /// nobody near their streams, such as reqwest.
 ///
 /// Failures are told to the [observers](crate::Observer::failed) of the options, and counted by their
-/// tracker. How long the connection lives and what it moves is not to be seen from here.
+/// tracker. How long the connection lives is not to be seen from here. What the kernel knows of it
+/// is, on Linux, with feature `sockdiag`: `Observed::tcp_info`, also later and from elsewhere.
 ///
 /// ```no_run
 /// # mod reqwest { pub struct Client; pub struct Builder;
@@ -45,11 +50,13 @@ type Tell = dyn Fn(&Observed) + Send + Sync;
 
 struct Inner<F: ?Sized> {
     options: Options,
+    #[cfg(feature = "sockdiag")]
+    sockets: Arc<SharedSockDiag>,
     tell: F,
 }
 
 /// A connection that somebody else made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Observed {
     /// When it was begun.
@@ -60,6 +67,51 @@ pub struct Observed {
     pub local_addr: Option<SocketAddr>,
     /// Address of the other end, which is a proxy's if there is one, if the connector tells.
     pub remote_addr: Option<SocketAddr>,
+    #[cfg(feature = "sockdiag")]
+    sought: Sought,
+}
+
+/// How the kernel is asked for a connection whose socket somebody else has.
+#[cfg(feature = "sockdiag")]
+#[derive(Debug, Clone)]
+struct Sought {
+    sockets: Arc<SharedSockDiag>,
+    /// As both addresses tell, and the cookie that only this connection has if it was found.
+    lookup: Option<Lookup>,
+    is_found: bool,
+}
+
+#[cfg(feature = "sockdiag")]
+impl Sought {
+    /// Finds a connection that has just been made: later another one may have these addresses.
+    fn find(sockets: &Arc<SharedSockDiag>, info: Option<&HttpInfo>) -> Self {
+        let lookup = info.map(|info| Lookup::new(info.local_addr(), info.remote_addr()));
+        let cookie = lookup
+            .and_then(|lookup| sockets.lookup_with(&lookup, |entry| entry.cookie()).ok().flatten());
+        let lookup = match (lookup, cookie) {
+            (Some(lookup), Some(cookie)) => Some(lookup.cookie(cookie)),
+            (lookup, _) => lookup,
+        };
+        Self { sockets: Arc::clone(sockets), lookup, is_found: cookie.is_some() }
+    }
+}
+
+#[cfg(feature = "sockdiag")]
+impl Observed {
+    /// Asks the kernel for the facts of this very connection, by its addresses and its cookie: one
+    /// message there and one back, on Linux (feature `sockdiag`). Absent once the connection is over,
+    /// and if the connector told no addresses.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`SharedSockDiag::lookup_with`]; on other systems that there is no such thing.
+    pub fn tcp_info(&self) -> Result<Option<TcpInfo>, sockdiag::Error> {
+        let Sought { sockets, lookup, is_found } = &self.sought;
+        let Some(lookup) = lookup else { return Ok(None) };
+        let info = sockets.lookup_with(lookup, |entry| entry.tcp_info())?.flatten();
+        // What was not found at once may be another connection now.
+        Ok(info.filter(|_| *is_found))
+    }
 }
 
 impl fmt::Display for Observed {
@@ -74,7 +126,14 @@ impl ObserveLayer {
     /// counted as one of an [observer](Options::observer_panics).
     pub fn new(options: &Options, tell: impl Fn(&Observed) + Send + Sync + 'static) -> Self {
         let options = options.clone().role_unless_set(Role::Client);
-        Self { inner: Arc::new(Inner { options, tell }) }
+        Self {
+            inner: Arc::new(Inner {
+                options,
+                #[cfg(feature = "sockdiag")]
+                sockets: Arc::default(),
+                tell,
+            }),
+        }
     }
 }
 
@@ -129,6 +188,8 @@ where
                         took,
                         local_addr: info.map(HttpInfo::local_addr),
                         remote_addr: info.map(HttpInfo::remote_addr),
+                        #[cfg(feature = "sockdiag")]
+                        sought: Sought::find(&inner.sockets, info),
                     };
                     inner.options.contain(|| (inner.tell)(&observed));
                     Ok(stream)
