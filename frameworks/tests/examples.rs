@@ -51,12 +51,13 @@ fn client(name: &str, server: &Server) -> String {
 }
 
 #[test]
-fn the_client_of_hyper_uses_its_connection_twice() {
+fn the_client_of_hyper_says_which_connection_it_used() {
     for server in ["hyper_server", "axum"] {
         let said = client("hyper_client", &Server::start(server));
         assert_eq!(said.matches("200 OK").count(), 2, "{said}");
-        assert_eq!(said.matches("  new connection").count(), 1, "{said}");
-        assert_eq!(said.matches("  same connection").count(), 1, "{said}");
+        // The second is another one if the first was not free again in time.
+        let uses = ["  new connection", "  same connection"].map(|use_| said.matches(use_).count());
+        assert!(uses == [1, 1] || uses == [2, 0], "{said}");
         assert!(said.contains("closed: example client"), "{said}");
     }
 }
@@ -64,7 +65,8 @@ fn the_client_of_hyper_uses_its_connection_twice() {
 #[test]
 fn the_client_of_reqwest_is_observed() {
     let said = client("reqwest", &Server::start("hyper_server"));
-    assert_eq!(said.matches("new connection: 127.0.0.1:").count(), 1, "{said}");
+    assert!(said.contains("new connection: 127.0.0.1:"), "{said}");
+    assert!(said.contains("round trip Some("), "{said}");
     assert_eq!(said.matches("200 OK over Some(127.0.0.1:").count(), 2, "{said}");
 }
 
