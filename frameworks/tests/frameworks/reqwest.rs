@@ -1,6 +1,7 @@
 //! reqwest, whose connections can be observed and not wrapped.
 
 use std::{
+    net::IpAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -13,7 +14,10 @@ use conniver::{
     tower::{ObserveLayer, Observed},
 };
 use hyper_util::client::legacy::connect::HttpInfo;
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpSocket},
+};
 
 #[tokio::test]
 async fn each_connection_is_told_once_with_its_addresses() {
@@ -22,9 +26,7 @@ async fn each_connection_is_told_once_with_its_addresses() {
     let listener = Options::new().tracker(&tracker);
     let listener = listener.listener(TcpListener::bind("127.0.0.1:0").await.unwrap());
     let address = listener.local_addr().unwrap();
-    let app = Router::new()
-        .route("/", get(|| async { "hello" }))
-        .route("/last", get(|| async { ([("connection", "close")], "goodbye") }));
+    let app = Router::new().route("/", get(|| async { "hello" }));
     tokio::spawn(async { axum::serve(listener, make_service(app)).await });
 
     let observed = Arc::new(Mutex::new(Vec::<Observed>::new()));
@@ -48,19 +50,46 @@ async fn each_connection_is_told_once_with_its_addresses() {
         assert_eq!(info.state(), Some(tcpinfo::State::Established));
     }
     let conn = observed.lock().unwrap()[0].clone();
-    // The server closes, and keeps what is left of the connection: our port is free at once.
-    let response = client.get(format!("http://{address}/last")).send().await.unwrap();
-    assert_eq!(response.text().await.unwrap(), "goodbye");
+    drop(client);
     while !tracker.is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert!(conn.tcp_info().unwrap().is_none(), "it is over");
+}
 
-    // Another connection between the same addresses is not this one.
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.bind(&conn.local_addr.unwrap().into()).unwrap();
-    socket.connect(&address.into()).unwrap();
-    assert!(conn.tcp_info().unwrap().is_none(), "another one");
+#[tokio::test]
+async fn a_later_connection_between_the_same_addresses_is_another() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let observed = Arc::new(Mutex::new(Vec::<Observed>::new()));
+    let seen = Arc::clone(&observed);
+    let layer =
+        ObserveLayer::new(&Options::new(), move |conn| seen.lock().unwrap().push(conn.clone()));
+    // An address that no other test takes ports of.
+    let client = reqwest::Client::builder()
+        .connector_layer(layer)
+        .local_address(IpAddr::from([127, 83, 21, 7]))
+        .build()
+        .unwrap();
+    let get = tokio::spawn(client.get(format!("http://{address}/")).send());
+    let (mut server, _) = listener.accept().await.unwrap();
+    server.read(&mut [0; 1024]).await.unwrap();
+    server.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    get.await.unwrap().unwrap();
+    let conn = observed.lock().unwrap()[0].clone();
+    assert!(conn.tcp_info().unwrap().is_some());
+
+    // A reset leaves nothing of the connection behind, so that its port is free at once.
+    socket2::SockRef::from(&server).set_linger(Some(Duration::ZERO)).unwrap();
+    drop((client, server));
+    while conn.tcp_info().unwrap().is_some() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let again = TcpSocket::new_v4().unwrap();
+    again.bind(conn.local_addr.unwrap()).unwrap();
+    let again = again.connect(address).await.unwrap();
+    assert_eq!(Some(again.local_addr().unwrap()), conn.local_addr);
+    assert!(conn.tcp_info().unwrap().is_none(), "that is another one");
 }
 
 #[tokio::test]
@@ -70,7 +99,7 @@ async fn failures_are_told_and_counted_and_panics_contained() {
     let options = Options::new().category("out").tracker(&tracker).observer(log.clone());
     let layer = ObserveLayer::new(&options, |_| panic!("never mind"));
     let client = reqwest::Client::builder().connector_layer(layer).build().unwrap();
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = socket.local_addr().unwrap();
     client.get(format!("http://{address}/")).send().await.unwrap_err();
