@@ -1,6 +1,18 @@
 //! hyper-util's client with our connectors, hyper's server with our listener.
 
-use std::{collections::HashMap, convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    future::Future,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 use super::log::Log;
 use conniver::{
@@ -155,6 +167,50 @@ async fn requests_at_the_same_time_on_one_connection_are_shared() {
     assert!(one.difference().is_shared && two.difference().is_shared);
     assert!(one.is_reuse() && two.is_reuse());
     assert_ne!(one.number(), two.number());
+}
+
+/// A response that never comes, and notes whether its exchange was still there when it went.
+struct Never(Handle, Arc<AtomicBool>);
+
+impl Future for Never {
+    type Output = Result<Response<()>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Pending
+    }
+}
+
+impl Drop for Never {
+    fn drop(&mut self) {
+        // By now a client may have given the connection to the next request.
+        self.1.store(self.0.mark().difference().is_shared, SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn an_exchange_ends_with_its_response_or_before_its_future() {
+    let handle = Options::new().wrap_opaque(tokio::io::empty()).handle();
+    let request = || {
+        let mut request = Request::new(());
+        request.extensions_mut().insert(handle.clone());
+        request
+    };
+    let layer = ExchangeLayer::new(Role::Server);
+    let answer = |_| async { Ok::<_, Infallible>(Response::new(())) };
+    let mut answered = pin!(layer.layer(tower::service_fn(answer)).call(request()));
+    let response = answered.as_mut().await.unwrap();
+    assert_eq!(response.extensions().get::<Exchange>().unwrap().number(), 0);
+    drop(response);
+    assert!(!handle.mark().difference().is_shared, "the future holds nothing any more");
+
+    let is_late = Arc::new(AtomicBool::new(true));
+    let never = |_| Never(handle.clone(), Arc::clone(&is_late));
+    let mut given_up = Box::pin(layer.layer(tower::service_fn(never)).call(request()));
+    assert!(given_up.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert!(handle.mark().difference().is_shared);
+    drop(given_up);
+    assert!(!is_late.load(SeqCst));
+    assert!(!handle.mark().difference().is_shared);
 }
 
 #[tokio::test]

@@ -113,7 +113,7 @@ where
                 Begun::Yes(exchange)
             }
         };
-        Exchanging { response: self.service.call(request), begun, layer }
+        Exchanging { begun, layer, response: self.service.call(request) }
     }
 }
 
@@ -130,10 +130,11 @@ pin_project! {
     /// A response that will carry its [`Exchange`].
     #[must_use = "futures do nothing unless polled"]
     pub struct Exchanging<F> {
-        #[pin]
-        response: F,
+        // Dropped before the response, whose connection may serve the next request at once.
         begun: Begun,
         layer: ExchangeLayer,
+        #[pin]
+        response: F,
     }
 }
 
@@ -164,6 +165,13 @@ impl Begun {
         }
     }
 
+    /// Gives the exchange away: it is over when the response is, not when the future is dropped.
+    fn take(&mut self) -> Option<Exchange> {
+        match self {
+            Self::Yes(exchange) | Self::By(_, exchange) => exchange.take(),
+        }
+    }
+
     /// Whether the exchange is one of the connection that brought this. A client that finds its
     /// connection closed before it was of any use chooses another.
     fn is_on(&self, extensions: &Extensions) -> bool {
@@ -186,12 +194,18 @@ where
         if begun.exchange().is_none() {
             begun.look(*layer);
         }
-        let mut response = ready!(response)?;
+        let mut response = match ready!(response) {
+            Ok(response) => response,
+            Err(error) => {
+                begun.take();
+                return Poll::Ready(Err(error));
+            }
+        };
         if !begun.is_on(response.extensions()) {
             begun.look(*layer);
         }
-        if let Some(exchange) = begun.exchange() {
-            response.extensions_mut().insert(exchange.clone());
+        if let Some(exchange) = begun.take() {
+            response.extensions_mut().insert(exchange);
         }
         Poll::Ready(Ok(response))
     }
