@@ -356,6 +356,60 @@ async fn failures_are_told_by_both_connectors() {
 }
 
 #[tokio::test]
+async fn a_password_in_a_uri_is_told_to_nobody() {
+    let log = Log::default();
+    let options = Options::new().observer(log.clone());
+    let (_socket, address) = refusing();
+    for uri in
+        [&*format!("http://me:secret@{address}/?key=secret"), "gopher://me:secret@host/secret"]
+    {
+        let uri: hyper::Uri = uri.parse().unwrap();
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_connect_timeout(Some(Duration::from_secs(1)));
+        WrapLayer::new(&options).layer(connector).oneshot(uri.clone()).await.unwrap_err();
+        let error = options.connector().oneshot(uri).await.unwrap_err();
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+    let told = log.failed();
+    let targets: Vec<_> = told.iter().map(|failed| failed.target.as_deref().unwrap()).collect();
+    let address = address.to_string();
+    assert_eq!(targets, [&*address, &*address, "host", "gopher://host"]);
+    assert!(told.iter().all(|failed| !format!("{failed} {failed:?}").contains("secret")));
+}
+
+#[tokio::test]
+async fn a_uri_leads_to_the_port_it_names_or_nowhere() {
+    let log = Log::default();
+    let mut connector = Options::new().observer(log.clone()).connector();
+    let six = TcpListener::bind("[::1]:0").await.unwrap();
+    let four = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (six, four) = (six.local_addr().unwrap(), four.local_addr().unwrap());
+    for (uri, address) in [
+        (format!("http://{six}/"), six),
+        (format!("HTTPS://{four}"), four),
+        (format!("ws://me@{four}/"), four),
+    ] {
+        let stream = connector.call(uri.parse().unwrap()).await.unwrap();
+        assert_eq!(stream.inner().handle().remote_addr(), Some(address), "{uri}");
+    }
+    // Not the usual port of the scheme instead.
+    for uri in ["http://127.0.0.1:65536/", "http://[::1]:99999/", "http://me:1@localhost:123456/"] {
+        let error = connector.call(uri.parse().unwrap()).await.unwrap_err();
+        assert_eq!(error.reason(), FailReason::Error, "{uri}");
+        assert!(error.to_string().contains("port of the URI"), "{error}");
+    }
+    // A scheme may be written in any case.
+    for (uri, target) in
+        [("WS://a.invalid:/", "a.invalid:80"), ("Wss://b.invalid", "b.invalid:443")]
+    {
+        connector.call(uri.parse().unwrap()).await.unwrap_err();
+        assert_eq!(log.failed().last().unwrap().target.as_deref(), Some(target), "{uri}");
+    }
+    assert_eq!((log.opened().len(), log.failed().len()), (3, 5));
+}
+
+#[tokio::test]
 async fn hyper_utils_own_connector_is_wrapped_by_the_layer() {
     let address = server(&Options::new()).await;
     let log = Log::default();
