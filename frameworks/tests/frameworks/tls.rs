@@ -120,13 +120,16 @@ async fn who_speaks_no_tls_or_nothing_is_told_of() {
     listener.handshake(conn, &acceptor).await.unwrap_err();
 
     let silent = TcpStream::connect(address).await.unwrap();
-    let (conn, _) = listener.accept().await.unwrap();
+    let (conn, peer) = listener.accept().await.unwrap();
     let patience = Duration::from_millis(50);
     tokio::time::timeout(patience, listener.handshake(conn, &acceptor)).await.unwrap_err();
     drop(silent);
 
     let reasons: Vec<_> = log.failed().iter().map(|failed| failed.reason).collect();
     assert_eq!(reasons, [FailReason::Tls, FailReason::Tls, FailReason::Cancelled]);
+    let failed = log.failed();
+    assert!(failed.iter().all(|failed| failed.attempts.len() == 1), "{failed:?}");
+    assert_eq!(failed[2].attempts[0].addr, peer, "who was given up");
     let reports = log.closed(3).await;
     assert_eq!(reports[0].rx_bytes, 18, "the first record that was none");
     assert_eq!(reports[1].reason, CloseReason::PeerClose);

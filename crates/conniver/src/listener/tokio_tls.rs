@@ -45,14 +45,17 @@ impl<L> Listener<L> {
         tls: &TlsAcceptor,
     ) -> io::Result<TlsStream<Conn<TcpStream>>> {
         let peer = conn.handle().remote_addr();
-        let dial = Dial::begin(&self.options, None);
+        let mut dial = Dial::begin(&self.options, None);
+        if let Some(peer) = peer {
+            dial.begin_attempt(peer);
+        }
         match tls.accept(conn).await {
             Ok(stream) => {
                 dial.succeeded();
                 Ok(stream)
             }
             Err(error) => {
-                dial.failed_handshake(peer, &error);
+                dial.failed_handshake(&error);
                 Err(error)
             }
         }
