@@ -22,7 +22,8 @@ use crate::{Exchange, Handle, Role, hyper_util::Chosen, mark::Counts};
 ///
 /// Around hyper-util's client ([`Role::Client`]), the exchange begins when the client has chosen or made a connection,
 /// right before it begins to write the request. The layer takes the place of
-/// [`capture_connection`] on these requests. Whether the connection was used before is
+/// [`capture_connection`] on these requests: who called it before learns nothing, and one that is
+/// called further in leaves the layer without an exchange. Whether the connection was used before is
 /// [`Exchange::is_reuse`], as far as all requests come through layers.
 ///
 /// ```no_run
@@ -44,6 +45,9 @@ use crate::{Exchange, Handle, Role, hyper_util::Chosen, mark::Counts};
 /// # Ok(())
 /// # }
 /// ```
+///
+/// The exchange is over when the extensions of the response are dropped, which is before the body is:
+/// where bodies are streamed, a clone of it belongs with the body.
 ///
 /// A request without a connection of ours goes through as if there was no layer.
 #[derive(Debug, Clone, Copy)]
