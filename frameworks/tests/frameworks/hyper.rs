@@ -214,6 +214,21 @@ async fn an_exchange_ends_with_its_response_or_before_its_future() {
 }
 
 #[tokio::test]
+async fn a_layer_in_a_layer_counts_a_request_once() {
+    let handle = Options::new().wrap_opaque(tokio::io::empty()).handle();
+    let layer = ExchangeLayer::new(Role::Server);
+    let answer = |_| async { Ok::<_, Infallible>(Response::new(())) };
+    let mut service = layer.layer(layer.layer(tower::service_fn(answer)));
+    for number in 0..3 {
+        let mut request = Request::new(());
+        request.extensions_mut().insert(handle.clone());
+        let response = service.call(request).await.unwrap();
+        let exchange = response.extensions().get::<Exchange>().unwrap();
+        assert_eq!((exchange.number(), exchange.difference().is_shared), (number, false));
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_finds_its_connection_dead_takes_another() {
     // A server that answers once on each connection, and then closes it without a word before.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -72,6 +72,15 @@ impl ExchangeLayer {
         self
     }
 
+    /// The exchange of a request that came over a known connection: that of a layer further out, or
+    /// one that begins now.
+    fn take_part(self, extensions: &Extensions) -> Option<Exchange> {
+        let handle = handle_of(extensions)?;
+        let begun = extensions.get::<Exchange>();
+        let begun = begun.filter(|exchange| exchange.handle().id() == handle.id());
+        Some(begun.cloned().unwrap_or_else(|| self.begin(handle, Counts::of(handle))))
+    }
+
     fn begin(self, handle: &Handle, counts: Counts) -> Exchange {
         Exchange::begin_since(handle, counts, self.facts)
     }
@@ -109,8 +118,7 @@ where
         let begun = match layer.side {
             Role::Client => Begun::By(capture_connection(&mut request), None),
             Role::Server => {
-                let handle = handle_of(request.extensions());
-                let exchange = handle.map(|handle| layer.begin(handle, Counts::of(handle)));
+                let exchange = layer.take_part(request.extensions());
                 if let Some(exchange) = &exchange {
                     request.extensions_mut().insert(exchange.clone());
                 }
