@@ -19,6 +19,7 @@ use tcpinfo::{Packed, TcpInfo};
 use crate::{
     ConnId, Failure,
     clock::{self, Anchor},
+    mark::Marks,
     options::Labels,
     slot::{KernelCounts, Slot, Told},
     thread_token::thread_token,
@@ -65,8 +66,7 @@ pub(crate) struct Rare {
     /// Made for the first thread that shares a direction with its owner.
     spills: OnceLock<Box<Spills>>,
     /// Marks that were set on the connection, and those that still are.
-    pub(crate) marks_set: AtomicU32,
-    pub(crate) marks_alive: AtomicU32,
+    pub(crate) marks: Marks,
     /// Requests that were begun on the connection, as far as anybody said so.
     pub(crate) exchanges: AtomicU64,
 }

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use crate::{
@@ -113,7 +113,7 @@ impl Connector {
         };
         let mut last = no_address();
         for addr in addrs {
-            let began = Instant::now();
+            dial.begin_attempt(addr);
             let connected = match self.inner.timeout {
                 Some(timeout) => TcpStream::connect_timeout(&addr, timeout),
                 None => TcpStream::connect(addr),
@@ -121,7 +121,7 @@ impl Connector {
             match connected.and_then(|stream| self.prepared(stream)) {
                 Ok(stream) => return Ok(self.succeeded(dial, stream)),
                 Err(error) => {
-                    dial.attempted(addr, began, &error);
+                    dial.attempted(&error);
                     last = (FailReason::of(&error), error);
                 }
             }

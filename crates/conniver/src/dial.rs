@@ -134,7 +134,8 @@ pub struct FailedConn {
     pub error: Option<Failure>,
     /// What was asked for, if it was a name.
     pub target: Option<String>,
-    /// The addresses that were tried, in this order; none if a listener failed to accept.
+    /// The addresses that were tried, in this order, with the one that was being tried when
+    /// somebody gave up; none if a listener failed to accept.
     pub attempts: Vec<Attempt>,
     pub(crate) labels: Arc<Labels>,
 }
@@ -257,6 +258,8 @@ pub(crate) struct Dial {
     options: Shared,
     failed: FailedConn,
     began: Instant,
+    /// The address that is being tried, and since when.
+    trying: Option<(SocketAddr, Instant)>,
     is_over: bool,
 }
 
@@ -271,23 +274,25 @@ impl Dial {
             attempts: Vec::new(),
             labels: options.labels(),
         };
-        Self { options: options.shared(), failed, began: Instant::now(), is_over: false }
+        let began = Instant::now();
+        Self { options: options.shared(), failed, began, trying: None, is_over: false }
     }
 
-    /// Notes that an address was tried in vain, since then.
-    pub(crate) fn attempted(&mut self, addr: SocketAddr, since: Instant, error: &io::Error) {
-        self.attempted_because(addr, since, FailReason::of(error), error);
+    /// Notes that an address is tried from now on.
+    pub(crate) fn begin_attempt(&mut self, addr: SocketAddr) {
+        self.trying = Some((addr, Instant::now()));
     }
 
-    fn attempted_because(
-        &mut self,
-        addr: SocketAddr,
-        since: Instant,
-        reason: FailReason,
-        error: &io::Error,
-    ) {
-        let took = since.elapsed();
-        self.failed.attempts.push(Attempt { addr, took, reason, error: Failure::from(error) });
+    /// Notes that this was in vain.
+    pub(crate) fn attempted(&mut self, error: &io::Error) {
+        self.attempted_because(FailReason::of(error), error.into());
+    }
+
+    fn attempted_because(&mut self, reason: FailReason, error: Failure) {
+        if let Some((addr, since)) = self.trying.take() {
+            let took = since.elapsed();
+            self.failed.attempts.push(Attempt { addr, took, reason, error });
+        }
     }
 
     /// A connection came about.
@@ -295,20 +300,14 @@ impl Dial {
         self.is_over = true;
     }
 
-    /// A connection came about with this peer, and the TLS handshake on it failed.
+    /// A connection came about, and the TLS handshake on it failed.
     #[cfg(feature = "tokio-rustls")]
-    pub(crate) fn failed_handshake(
-        mut self,
-        peer: Option<SocketAddr>,
-        error: &io::Error,
-    ) -> FailedConn {
+    pub(crate) fn failed_handshake(mut self, error: &io::Error) -> FailedConn {
         let reason = match FailReason::of(error) {
             FailReason::Error => FailReason::Tls,
             reason => reason,
         };
-        if let Some(addr) = peer {
-            self.attempted_because(addr, self.began, reason, error);
-        }
+        self.attempted_because(reason, error.into());
         self.failed(reason, error)
     }
 
@@ -330,6 +329,7 @@ impl Dial {
 impl Drop for Dial {
     fn drop(&mut self) {
         if !self.is_over {
+            self.attempted_because(FailReason::Cancelled, Failure::given_up());
             self.tell();
         }
     }

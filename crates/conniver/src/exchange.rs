@@ -65,7 +65,8 @@ impl Exchange {
 
     /// What happened on the connection since the exchange began; see [`Mark::difference`]. The
     /// exchange goes on until its last clone is dropped, and whatever other exchange meets it on
-    /// the connection is [shared](Difference::is_shared) with it.
+    /// the connection is [shared](Difference::is_shared) with it. One that nobody holds any more is
+    /// not noticed, also if a body of it is still on its way.
     pub fn difference(&self) -> Difference {
         self.mark.difference()
     }

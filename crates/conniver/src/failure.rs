@@ -29,6 +29,12 @@ impl Failure {
         }
     }
 
+    /// Of an attempt whose future was dropped.
+    pub(crate) const fn given_up() -> Self {
+        let text = Cow::Borrowed("given up before there was an answer");
+        Self { kind: io::ErrorKind::Other, code: None, text }
+    }
+
     /// Whether an error of this kind says something about the connection.
     ///
     /// A deadline that passed, a call that would have to wait and an interrupted call do not. On

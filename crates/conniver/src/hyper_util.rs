@@ -88,7 +88,7 @@ impl tower_service::Service<Uri> for Connector {
         Connecting(Box::pin(async move {
             let conn = match target(&uri) {
                 Ok(target) => connector.connect_tokio(target).await?,
-                Err(error) => return Err(connector.refuse(uri.to_string(), error)),
+                Err(error) => return Err(connector.refuse(shown(&uri), error)),
             };
             Ok(TokioIo::new(conn))
         }))
@@ -98,17 +98,42 @@ impl tower_service::Service<Uri> for Connector {
 fn target(uri: &Uri) -> io::Result<Target> {
     let invalid = |what| io::Error::new(io::ErrorKind::InvalidInput, what);
     let host = uri.host().ok_or_else(|| invalid("the URI names no host"))?;
-    let port = uri.port_u16().or_else(|| default_port(uri.scheme()?));
+    let port = match uri.port_u16() {
+        Some(port) => Some(port),
+        None if names_port(uri) => return Err(invalid("the port of the URI is not one")),
+        None => uri.scheme().and_then(default_port),
+    };
     let port =
         port.ok_or_else(|| invalid("the URI names no port, and its scheme has no usual one"))?;
     Ok((host, port).into())
 }
 
+/// Whether there is anything where the port belongs, such as a number that is too large.
+fn names_port(uri: &Uri) -> bool {
+    let named = authority(uri).zip(uri.host());
+    named.and_then(|(named, host)| named.strip_prefix(host)).is_some_and(|rest| rest.len() > 1)
+}
+
 fn default_port(scheme: &Scheme) -> Option<u16> {
-    match scheme.as_str() {
-        "http" | "ws" => Some(80),
-        "https" | "wss" => Some(443),
-        _ => None,
+    let is = |name: &str| scheme.as_str().eq_ignore_ascii_case(name);
+    match () {
+        () if is("http") || is("ws") => Some(80),
+        () if is("https") || is("wss") => Some(443),
+        () => None,
+    }
+}
+
+/// Host and port as the URI has them. Who asks, and with what password, is nobody else's business.
+pub(crate) fn authority(uri: &Uri) -> Option<&str> {
+    let all = uri.authority()?.as_str();
+    Some(all.rsplit_once('@').map_or(all, |(_, rest)| rest))
+}
+
+/// What a URI that leads nowhere is called, without what may be secret in it.
+fn shown(uri: &Uri) -> String {
+    match (uri.scheme_str(), authority(uri)) {
+        (Some(scheme), Some(authority)) => format!("{scheme}://{authority}"),
+        (_, authority) => authority.unwrap_or(uri.path()).to_owned(),
     }
 }
 

@@ -1,4 +1,7 @@
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 
 use tcpinfo::TcpInfo;
 
@@ -27,6 +30,33 @@ pub struct Mark {
     /// How many marks had been set on the connection when this one was.
     number: u32,
     was_alone: bool,
+}
+
+/// How many marks were set on a connection, in the upper half, and how many still are, in the lower:
+/// in one number, so that of two marks that are set at the same time each knows of the other.
+#[derive(Default)]
+pub(crate) struct Marks(AtomicU64);
+
+impl Marks {
+    const ONE: u64 = (1 << 32) + 1;
+
+    /// How many were set with this one, and whether there was no other.
+    fn set(&self) -> (u32, bool) {
+        let before = self.0.fetch_add(Self::ONE, Relaxed);
+        (Self::upper(before.wrapping_add(Self::ONE)), before as u32 == 0)
+    }
+
+    fn count(&self) -> u32 {
+        Self::upper(self.0.load(Relaxed))
+    }
+
+    fn remove(&self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+
+    const fn upper(marks: u64) -> u32 {
+        (marks >> 32) as u32
+    }
 }
 
 /// What a connection had moved at a moment.
@@ -80,9 +110,7 @@ impl Handle {
 
     /// Marks this point in time, of which these are the counts.
     pub(crate) fn mark_since(&self, counts: Counts, facts: bool) -> Mark {
-        let rare = self.block().rare();
-        let number = rare.marks_set.fetch_add(1, Relaxed).wrapping_add(1);
-        let was_alone = rare.marks_alive.fetch_add(1, Relaxed) == 0;
+        let (number, was_alone) = self.block().rare().marks.set();
         Mark {
             at: clock::precise(),
             counts,
@@ -132,14 +160,14 @@ impl Mark {
             send_buffer_limited: longer(TcpInfo::send_buffer_limited),
             rtt_before: self.info.as_ref().and_then(TcpInfo::rtt),
             rtt_after: info.as_ref().and_then(TcpInfo::rtt),
-            is_shared: !self.was_alone || block.rare().marks_set.load(Relaxed) != self.number,
+            is_shared: !self.was_alone || block.rare().marks.count() != self.number,
         }
     }
 }
 
 impl Drop for Mark {
     fn drop(&mut self) {
-        self.handle.block().rare().marks_alive.fetch_sub(1, Relaxed);
+        self.handle.block().rare().marks.remove();
     }
 }
 

@@ -11,11 +11,14 @@ use std::{
 
 use tcpinfo::{AsSock, Packed};
 
-#[cfg(feature = "tower")]
-use crate::observer::is_completed;
 use crate::{
     Conn, Connector, FailedConn, Listener, Observer, Role, StableSock, Tracker,
-    addresses::addresses, block::Block, clock::Anchor, conn::Probe, observer::tell, reason::Kernel,
+    addresses::addresses,
+    block::Block,
+    clock::Anchor,
+    conn::Probe,
+    observer::{is_completed, tell},
+    reason::Kernel,
     slot::Slot,
 };
 
@@ -76,6 +79,17 @@ pub(crate) struct Labels {
     pub(crate) context: Option<Context>,
 }
 
+/// The caller's value may be dropped wherever a connection is looked at: by a scrape, by whoever
+/// closes another connection. They have nothing to do with a panic of it, and two at a time would
+/// end the process.
+impl Drop for Labels {
+    fn drop(&mut self) {
+        if let Some(context) = self.context.take() {
+            is_completed(|| drop(context));
+        }
+    }
+}
+
 /// A value of the caller's, as reports carry it.
 pub(crate) type Context = Arc<dyn Any + Send + Sync>;
 
@@ -110,6 +124,8 @@ impl Options {
 
     /// A value that is carried into every report and given back by
     /// [`Snapshot::context`](crate::Snapshot::context).
+    ///
+    /// A panic of the value when it is dropped is contained.
     ///
     /// A [tracker](Self::tracker) keeps the values of the connections that it remembers, so one that
     /// keeps the tracker in turn may keep both for ever.

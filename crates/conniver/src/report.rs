@@ -295,11 +295,6 @@ impl Remains {
         self.errors.get_or_insert_default().close = Some(Failure::from(error));
     }
 
-    /// Whether there is something of the caller's, whose code runs when it goes.
-    pub(crate) fn has_context(&self) -> bool {
-        self.block.labels.context.is_some()
-    }
-
     pub(crate) fn id(&self) -> ConnId {
         self.block.id
     }

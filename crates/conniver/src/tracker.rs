@@ -16,7 +16,6 @@ use crate::{
     CloseReason, FailReason, Handle, Report, Role,
     block::Block,
     clock,
-    observer::is_completed,
     report::Remains,
     slot::{KernelCounts, Told},
     sync::{Mutex, lock},
@@ -287,7 +286,8 @@ impl Tracker {
         if place.is_listed() {
             self.unlist();
         }
-        forget(forgotten);
+        // Which may run the caller's code: not under a lock.
+        drop(forgotten);
     }
 
     /// Counts a connection that did not come about.
@@ -303,7 +303,8 @@ impl Tracker {
     pub(crate) fn remember(&self, remains: Remains) {
         let mut forgotten = None;
         self.inner.registry.keep(|ring| forgotten = ring.push(remains, self.inner.memory));
-        forget(forgotten);
+        // Which may run the caller's code: not under a lock.
+        drop(forgotten);
     }
 
     fn may_list(&self) -> bool {
@@ -344,17 +345,6 @@ impl Left<'_> {
 
 fn totals_of(sums: Vec<(Group, Sums)>) -> Vec<(Group, Totals)> {
     sums.into_iter().map(|(group, sums)| (group, sums.totals)).collect()
-}
-
-/// Frees what is left of a connection, which may run the caller's code: not under a lock, and not
-/// for whoever happens to close another connection to panic.
-fn forget(remains: Option<Remains>) {
-    match remains {
-        Some(remains) if remains.has_context() => {
-            is_completed(|| drop(remains));
-        }
-        harmless => drop(harmless),
-    }
 }
 
 impl Default for Tracker {

@@ -21,13 +21,16 @@ fn main() {
     libtest_mimic::run(&Arguments::from_args(), vec![trial.with_ignored_flag(!may_run)]).exit();
 }
 
-const HOUR: i64 = 3600;
+const HOUR: Seconds = 3600;
+
+/// As wide as the system has them.
+type Seconds = libc::time_t;
 
 /// The clock, ahead by some seconds while this lives.
-struct Ahead(i64);
+struct Ahead(Seconds);
 
 impl Ahead {
-    fn by(seconds: i64) -> Self {
+    fn by(seconds: Seconds) -> Self {
         shift(seconds).expect("it could be set a moment ago");
         Self(seconds)
     }
@@ -40,7 +43,7 @@ impl Drop for Ahead {
 }
 
 #[cfg(target_os = "linux")]
-fn shift(seconds: i64) -> io::Result<()> {
+fn shift(seconds: Seconds) -> io::Result<()> {
     // SAFETY: all zeroes is a value of this structure of numbers.
     let mut change: libc::timex = unsafe { std::mem::zeroed() };
     change.modes = libc::ADJ_SETOFFSET;
@@ -53,7 +56,7 @@ fn shift(seconds: i64) -> io::Result<()> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn shift(_: i64) -> io::Result<()> {
+fn shift(_: Seconds) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

@@ -359,6 +359,9 @@ mod tokio_net {
         let told = log.failed();
         assert_eq!(told[0].reason, FailReason::Cancelled);
         assert!(told[0].error.is_none() && told[0].took >= Duration::from_millis(30));
+        let [attempt] = told[0].attempts.as_slice() else { panic!("{told:?}") };
+        assert_eq!((attempt.addr, attempt.reason), (address, FailReason::Cancelled));
+        assert!(attempt.took >= Duration::from_millis(30), "{attempt:?}");
 
         let connector = connector.timeout(Duration::from_millis(30));
         let error = connector.connect_tokio(address).await.unwrap_err();

@@ -287,6 +287,39 @@ fn a_context_that_panics_when_it_is_forgotten_harms_nobody() {
     }
 }
 
+/// Whoever looks at connections may be the last to hold one, or several: two panics at a time would
+/// end the process.
+#[test]
+fn a_context_that_panics_when_it_goes_harms_nobody_who_looks() {
+    let gone = Arc::new(AtomicU64::new(0));
+    let tracker = Tracker::builder().ended(0).build();
+    let conn = || {
+        let options = Options::new().tracker(&tracker).context(Bomb(Arc::clone(&gone)));
+        options.wrap_opaque(io::empty())
+    };
+    let conns = [conn(), conn()];
+    let (handles, seen) = (conns.each_ref().map(Conn::handle), tracker.connections());
+    drop(conns);
+    drop(seen);
+    assert_eq!(gone.load(Relaxed), 0);
+    drop(handles);
+    assert_eq!(gone.load(Relaxed), 2);
+
+    let end = Instant::now() + Duration::from_millis(200);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while Instant::now() < end {
+                drop([(); 8].map(|()| conn()));
+            }
+        });
+        while Instant::now() < end {
+            tracker.totals();
+            tracker.query(&Query::new().category("none"));
+        }
+    });
+    assert_eq!(tracker.totals().closed(), gone.load(Relaxed));
+}
+
 /// Each of the two ends in turn, and the outer one first.
 #[test]
 fn a_wrapper_in_a_wrapper_is_a_connection_of_its_own() {

@@ -3,13 +3,15 @@
 #![cfg(target_os = "linux")]
 
 use std::{
+    hint,
     io::{self, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
+    sync::atomic::{AtomicU32, Ordering::SeqCst},
     thread,
     time::{Duration, Instant},
 };
 
-use conniver::{Alarm, Options, Query, Tracker, Trouble, Watchdog};
+use conniver::{Alarm, Exchange, Options, Query, Tracker, Trouble, Watchdog};
 
 const SOON: Duration = Duration::from_millis(250);
 const LATER: Duration = Duration::from_millis(350);
@@ -218,4 +220,46 @@ fn marks_that_overlap_are_shared() {
     let fourth = handle.mark();
     drop(handle.mark());
     assert!(fourth.difference().is_shared, "another came and went");
+}
+
+#[test]
+fn of_two_marks_that_are_set_at_the_same_time_each_knows_of_the_other() {
+    let conn = Options::new().wrap_opaque(io::empty());
+    let handle = conn.handle();
+    let steps = [AtomicU32::new(0), AtomicU32::new(0)];
+    let end = Instant::now() + Duration::from_millis(500);
+    thread::scope(|scope| {
+        for (ours, theirs) in [(0, 1), (1, 0)] {
+            let (steps, handle) = (&steps, &handle);
+            scope.spawn(move || {
+                let mut step = 0;
+                // Whether the other one came too.
+                let mut meet = || {
+                    step += 1;
+                    steps[ours].store(step, SeqCst);
+                    for spins in 1_u32.. {
+                        match steps[theirs].load(SeqCst) {
+                            u32::MAX => return false,
+                            their_step if their_step >= step => break,
+                            // With one processor it cannot come otherwise.
+                            _ if spins % 1024 == 0 => thread::yield_now(),
+                            _ => hint::spin_loop(),
+                        }
+                    }
+                    true
+                };
+                let mut unaware = 0;
+                while Instant::now() < end && meet() {
+                    let exchange = Exchange::begin_counts(handle);
+                    meet();
+                    unaware += u32::from(!exchange.difference().is_shared);
+                    meet();
+                    drop(exchange);
+                }
+                steps[ours].store(u32::MAX, SeqCst);
+                assert_eq!(unaware, 0);
+            });
+        }
+    });
+    assert!(!handle.mark().difference().is_shared, "the others are gone");
 }

@@ -1,6 +1,18 @@
 //! hyper-util's client with our connectors, hyper's server with our listener.
 
-use std::{collections::HashMap, convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    future::Future,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 use super::log::Log;
 use conniver::{
@@ -157,6 +169,65 @@ async fn requests_at_the_same_time_on_one_connection_are_shared() {
     assert_ne!(one.number(), two.number());
 }
 
+/// A response that never comes, and notes whether its exchange was still there when it went.
+struct Never(Handle, Arc<AtomicBool>);
+
+impl Future for Never {
+    type Output = Result<Response<()>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Pending
+    }
+}
+
+impl Drop for Never {
+    fn drop(&mut self) {
+        // By now a client may have given the connection to the next request.
+        self.1.store(self.0.mark().difference().is_shared, SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn an_exchange_ends_with_its_response_or_before_its_future() {
+    let handle = Options::new().wrap_opaque(tokio::io::empty()).handle();
+    let request = || {
+        let mut request = Request::new(());
+        request.extensions_mut().insert(handle.clone());
+        request
+    };
+    let layer = ExchangeLayer::new(Role::Server);
+    let answer = |_| async { Ok::<_, Infallible>(Response::new(())) };
+    let mut answered = pin!(layer.layer(tower::service_fn(answer)).call(request()));
+    let response = answered.as_mut().await.unwrap();
+    assert_eq!(response.extensions().get::<Exchange>().unwrap().number(), 0);
+    drop(response);
+    assert!(!handle.mark().difference().is_shared, "the future holds nothing any more");
+
+    let is_late = Arc::new(AtomicBool::new(true));
+    let never = |_| Never(handle.clone(), Arc::clone(&is_late));
+    let mut given_up = Box::pin(layer.layer(tower::service_fn(never)).call(request()));
+    assert!(given_up.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert!(handle.mark().difference().is_shared);
+    drop(given_up);
+    assert!(!is_late.load(SeqCst));
+    assert!(!handle.mark().difference().is_shared);
+}
+
+#[tokio::test]
+async fn a_layer_in_a_layer_counts_a_request_once() {
+    let handle = Options::new().wrap_opaque(tokio::io::empty()).handle();
+    let layer = ExchangeLayer::new(Role::Server);
+    let answer = |_| async { Ok::<_, Infallible>(Response::new(())) };
+    let mut service = layer.layer(layer.layer(tower::service_fn(answer)));
+    for number in 0..3 {
+        let mut request = Request::new(());
+        request.extensions_mut().insert(handle.clone());
+        let response = service.call(request).await.unwrap();
+        let exchange = response.extensions().get::<Exchange>().unwrap();
+        assert_eq!((exchange.number(), exchange.difference().is_shared), (number, false));
+    }
+}
+
 #[tokio::test]
 async fn a_client_that_finds_its_connection_dead_takes_another() {
     // A server that answers once on each connection, and then closes it without a word before.
@@ -297,6 +368,60 @@ async fn failures_are_told_by_both_connectors() {
     let error = own.clone().oneshot(get("gopher://host/")).await.unwrap_err();
     let text = format!("{:?}", std::error::Error::source(&error));
     assert!(text.contains("no port"), "{text}");
+}
+
+#[tokio::test]
+async fn a_password_in_a_uri_is_told_to_nobody() {
+    let log = Log::default();
+    let options = Options::new().observer(log.clone());
+    let (_socket, address) = refusing();
+    for uri in
+        [&*format!("http://me:secret@{address}/?key=secret"), "gopher://me:secret@host/secret"]
+    {
+        let uri: hyper::Uri = uri.parse().unwrap();
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_connect_timeout(Some(Duration::from_secs(1)));
+        WrapLayer::new(&options).layer(connector).oneshot(uri.clone()).await.unwrap_err();
+        let error = options.connector().oneshot(uri).await.unwrap_err();
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+    let told = log.failed();
+    let targets: Vec<_> = told.iter().map(|failed| failed.target.as_deref().unwrap()).collect();
+    let address = address.to_string();
+    assert_eq!(targets, [&*address, &*address, "host", "gopher://host"]);
+    assert!(told.iter().all(|failed| !format!("{failed} {failed:?}").contains("secret")));
+}
+
+#[tokio::test]
+async fn a_uri_leads_to_the_port_it_names_or_nowhere() {
+    let log = Log::default();
+    let mut connector = Options::new().observer(log.clone()).connector();
+    let six = TcpListener::bind("[::1]:0").await.unwrap();
+    let four = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (six, four) = (six.local_addr().unwrap(), four.local_addr().unwrap());
+    for (uri, address) in [
+        (format!("http://{six}/"), six),
+        (format!("HTTPS://{four}"), four),
+        (format!("ws://me@{four}/"), four),
+    ] {
+        let stream = connector.call(uri.parse().unwrap()).await.unwrap();
+        assert_eq!(stream.inner().handle().remote_addr(), Some(address), "{uri}");
+    }
+    // Not the usual port of the scheme instead.
+    for uri in ["http://127.0.0.1:65536/", "http://[::1]:99999/", "http://me:1@localhost:123456/"] {
+        let error = connector.call(uri.parse().unwrap()).await.unwrap_err();
+        assert_eq!(error.reason(), FailReason::Error, "{uri}");
+        assert!(error.to_string().contains("port of the URI"), "{error}");
+    }
+    // A scheme may be written in any case.
+    for (uri, target) in
+        [("WS://a.invalid:/", "a.invalid:80"), ("Wss://b.invalid", "b.invalid:443")]
+    {
+        connector.call(uri.parse().unwrap()).await.unwrap_err();
+        assert_eq!(log.failed().last().unwrap().target.as_deref(), Some(target), "{uri}");
+    }
+    assert_eq!((log.opened().len(), log.failed().len()), (3, 5));
 }
 
 #[tokio::test]

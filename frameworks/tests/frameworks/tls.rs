@@ -120,14 +120,25 @@ async fn who_speaks_no_tls_or_nothing_is_told_of() {
     listener.handshake(conn, &acceptor).await.unwrap_err();
 
     let silent = TcpStream::connect(address).await.unwrap();
-    let (conn, _) = listener.accept().await.unwrap();
+    let (conn, peer) = listener.accept().await.unwrap();
     let patience = Duration::from_millis(50);
     tokio::time::timeout(patience, listener.handshake(conn, &acceptor)).await.unwrap_err();
     drop(silent);
 
+    // Its task was aborted before it ran.
+    let unheard = TcpStream::connect(address).await.unwrap();
+    let (conn, unheard_from) = listener.accept().await.unwrap();
+    drop(listener.handshake(conn, &acceptor));
+    drop(unheard);
+
     let reasons: Vec<_> = log.failed().iter().map(|failed| failed.reason).collect();
-    assert_eq!(reasons, [FailReason::Tls, FailReason::Tls, FailReason::Cancelled]);
-    let reports = log.closed(3).await;
+    use FailReason::{Cancelled, Tls};
+    assert_eq!(reasons, [Tls, Tls, Cancelled, Cancelled]);
+    let failed = log.failed();
+    assert!(failed.iter().all(|failed| failed.attempts.len() == 1), "{failed:?}");
+    let given_up = [&failed[2], &failed[3]].map(|failed| failed.attempts[0].addr);
+    assert_eq!(given_up, [peer, unheard_from]);
+    let reports = log.closed(4).await;
     assert_eq!(reports[0].rx_bytes, 18, "the first record that was none");
     assert_eq!(reports[1].reason, CloseReason::PeerClose);
 

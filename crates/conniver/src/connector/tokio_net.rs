@@ -1,6 +1,6 @@
 //! The same with tokio.
 
-use std::{future::Future, io, net::SocketAddr, time::Instant};
+use std::{future::Future, io, net::SocketAddr};
 
 use tokio::net::{TcpStream, lookup_host};
 
@@ -32,11 +32,11 @@ impl Connector {
         };
         let mut last = no_address();
         for addr in addrs {
-            let began = Instant::now();
+            dial.begin_attempt(addr);
             match self.connect_one(addr).await.and_then(|stream| self.prepared(stream)) {
                 Ok(stream) => return Ok(self.succeeded(dial, stream)),
                 Err(error) => {
-                    dial.attempted(addr, began, &error);
+                    dial.attempted(&error);
                     last = (FailReason::of(&error), error);
                 }
             }

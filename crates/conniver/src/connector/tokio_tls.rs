@@ -45,7 +45,10 @@ impl Connector {
         let asked = target.name();
         let conn = self.connect_tokio(target).await?;
         let peer = conn.handle().remote_addr();
-        let dial = Dial::begin(self.options(), asked);
+        let mut dial = Dial::begin(self.options(), asked);
+        if let Some(peer) = peer {
+            dial.begin_attempt(peer);
+        }
         let handshake = tls.connect(name, conn);
         let shaken = match self.inner.timeout {
             Some(timeout) => {
@@ -58,7 +61,7 @@ impl Connector {
                 dial.succeeded();
                 Ok(stream)
             }
-            Err(error) => Err(ConnectError::new(dial.failed_handshake(peer, &error), error)),
+            Err(error) => Err(ConnectError::new(dial.failed_handshake(&error), error)),
         }
     }
 }

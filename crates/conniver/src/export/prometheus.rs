@@ -33,6 +33,8 @@ use crate::{
 /// at each scrape, and for each connection once more right before its end. Ends are observed from
 /// when the tracker's first collector is made, so that is best done before the first connection.
 /// What a kernel does not tell is not observed, and a counter that no kernel told is not exported.
+/// What its scrapes observed is a collector's own, so it is made once and kept: one made for every
+/// scrape shows histograms of the ends and of this moment.
 ///
 /// All metrics: `docs/metrics.md` in the repository. Their names are given, so a registry takes one
 /// tracker; a second one belongs under a

@@ -1,6 +1,6 @@
 //! TLS on top, with tokio-rustls.
 
-use std::io;
+use std::{future::Future, io};
 
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -39,21 +39,27 @@ impl<L> Listener<L> {
     /// # Errors
     ///
     /// Those of the handshake.
-    pub async fn handshake(
+    pub fn handshake(
         &self,
         conn: Conn<TcpStream>,
         tls: &TlsAcceptor,
-    ) -> io::Result<TlsStream<Conn<TcpStream>>> {
-        let peer = conn.handle().remote_addr();
-        let dial = Dial::begin(&self.options, None);
-        match tls.accept(conn).await {
-            Ok(stream) => {
-                dial.succeeded();
-                Ok(stream)
-            }
-            Err(error) => {
-                dial.failed_handshake(peer, &error);
-                Err(error)
+    ) -> impl Future<Output = io::Result<TlsStream<Conn<TcpStream>>>> + Send + use<L> {
+        let mut dial = Dial::begin(&self.options, None);
+        if let Some(peer) = conn.handle().remote_addr() {
+            dial.begin_attempt(peer);
+        }
+        let handshake = tls.accept(conn);
+        // From here on, so that it is told also if nobody ever polls.
+        async move {
+            match handshake.await {
+                Ok(stream) => {
+                    dial.succeeded();
+                    Ok(stream)
+                }
+                Err(error) => {
+                    dial.failed_handshake(&error);
+                    Err(error)
+                }
             }
         }
     }

@@ -22,7 +22,8 @@ use crate::{Exchange, Handle, Role, hyper_util::Chosen, mark::Counts};
 ///
 /// Around hyper-util's client ([`Role::Client`]), the exchange begins when the client has chosen or made a connection,
 /// right before it begins to write the request. The layer takes the place of
-/// [`capture_connection`] on these requests. Whether the connection was used before is
+/// [`capture_connection`] on these requests: who called it before learns nothing, and one that is
+/// called further in leaves the layer without an exchange. Whether the connection was used before is
 /// [`Exchange::is_reuse`], as far as all requests come through layers.
 ///
 /// ```no_run
@@ -45,6 +46,9 @@ use crate::{Exchange, Handle, Role, hyper_util::Chosen, mark::Counts};
 /// # }
 /// ```
 ///
+/// The exchange is over when the extensions of the response are dropped, which is before the body is:
+/// where bodies are streamed, a clone of it belongs with the body.
+///
 /// A request without a connection of ours goes through as if there was no layer.
 #[derive(Debug, Clone, Copy)]
 pub struct ExchangeLayer {
@@ -66,6 +70,15 @@ impl ExchangeLayer {
     pub const fn facts(mut self, facts: bool) -> Self {
         self.facts = facts;
         self
+    }
+
+    /// The exchange of a request that came over a known connection: that of a layer further out, or
+    /// one that begins now.
+    fn take_part(self, extensions: &Extensions) -> Option<Exchange> {
+        let handle = handle_of(extensions)?;
+        let begun = extensions.get::<Exchange>();
+        let begun = begun.filter(|exchange| exchange.handle().id() == handle.id());
+        Some(begun.cloned().unwrap_or_else(|| self.begin(handle, Counts::of(handle))))
     }
 
     fn begin(self, handle: &Handle, counts: Counts) -> Exchange {
@@ -105,15 +118,14 @@ where
         let begun = match layer.side {
             Role::Client => Begun::By(capture_connection(&mut request), None),
             Role::Server => {
-                let handle = handle_of(request.extensions());
-                let exchange = handle.map(|handle| layer.begin(handle, Counts::of(handle)));
+                let exchange = layer.take_part(request.extensions());
                 if let Some(exchange) = &exchange {
                     request.extensions_mut().insert(exchange.clone());
                 }
                 Begun::Yes(exchange)
             }
         };
-        Exchanging { response: self.service.call(request), begun, layer }
+        Exchanging { begun, layer, response: self.service.call(request) }
     }
 }
 
@@ -130,10 +142,11 @@ pin_project! {
     /// A response that will carry its [`Exchange`].
     #[must_use = "futures do nothing unless polled"]
     pub struct Exchanging<F> {
-        #[pin]
-        response: F,
+        // Dropped before the response, whose connection may serve the next request at once.
         begun: Begun,
         layer: ExchangeLayer,
+        #[pin]
+        response: F,
     }
 }
 
@@ -164,6 +177,13 @@ impl Begun {
         }
     }
 
+    /// Gives the exchange away: it is over when the response is, not when the future is dropped.
+    fn take(&mut self) -> Option<Exchange> {
+        match self {
+            Self::Yes(exchange) | Self::By(_, exchange) => exchange.take(),
+        }
+    }
+
     /// Whether the exchange is one of the connection that brought this. A client that finds its
     /// connection closed before it was of any use chooses another.
     fn is_on(&self, extensions: &Extensions) -> bool {
@@ -186,12 +206,18 @@ where
         if begun.exchange().is_none() {
             begun.look(*layer);
         }
-        let mut response = ready!(response)?;
+        let mut response = match ready!(response) {
+            Ok(response) => response,
+            Err(error) => {
+                begun.take();
+                return Poll::Ready(Err(error));
+            }
+        };
         if !begun.is_on(response.extensions()) {
             begun.look(*layer);
         }
-        if let Some(exchange) = begun.exchange() {
-            response.extensions_mut().insert(exchange.clone());
+        if let Some(exchange) = begun.take() {
+            response.extensions_mut().insert(exchange);
         }
         Poll::Ready(Ok(response))
     }

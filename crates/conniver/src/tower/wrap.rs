@@ -9,7 +9,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{BoxError, Boxed, why};
-use crate::{Conn, Options, Role, StableSock, dial::Dial};
+use crate::{Conn, Options, Role, StableSock, dial::Dial, hyper_util::authority};
 
 /// Wraps what a connector connects, and tells of what it could not connect.
 ///
@@ -69,7 +69,7 @@ where
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let options = Arc::clone(&self.options);
-        let dial = Dial::begin(&options, uri.authority().map(ToString::to_string));
+        let dial = Dial::begin(&options, authority(&uri).map(str::to_owned));
         let connecting = self.connector.call(uri);
         Box::pin(async move {
             match connecting.await {
