@@ -13,7 +13,7 @@ use conniver::{Options, Query, Tracker, Watchdog, report_channel};
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
-    let may_run = std::env::var_os("CONNIVER_SET_CLOCK").is_some() && shift(0).is_ok();
+    let may_run = std::env::var_os("CONNIVER_SET_CLOCK").is_some() && shift(Shift::Nowhere).is_ok();
     let trial = Trial::test("times_stay_true_when_the_wall_clock_is_set", || {
         times_stay_true();
         Ok(())
@@ -21,33 +21,40 @@ fn main() {
     libtest_mimic::run(&Arguments::from_args(), vec![trial.with_ignored_flag(!may_run)]).exit();
 }
 
-const HOUR: Seconds = 3600;
-
-/// As wide as the system has them.
-type Seconds = libc::time_t;
-
-/// The clock, ahead by some seconds while this lives.
-struct Ahead(Seconds);
+/// The clock, an hour ahead while this lives.
+struct Ahead;
 
 impl Ahead {
-    fn by(seconds: Seconds) -> Self {
-        shift(seconds).expect("it could be set a moment ago");
-        Self(seconds)
+    fn begin() -> Self {
+        shift(Shift::Ahead).expect("it could be set a moment ago");
+        Self
     }
 }
 
 impl Drop for Ahead {
     fn drop(&mut self) {
-        shift(-self.0).expect("what could be set can be set back");
+        shift(Shift::Back).expect("what could be set can be set back");
     }
 }
 
+#[derive(Clone, Copy)]
+enum Shift {
+    Nowhere,
+    Ahead,
+    Back,
+}
+
 #[cfg(target_os = "linux")]
-fn shift(seconds: Seconds) -> io::Result<()> {
+fn shift(to: Shift) -> io::Result<()> {
     // SAFETY: all zeroes is a value of this structure of numbers.
     let mut change: libc::timex = unsafe { std::mem::zeroed() };
     change.modes = libc::ADJ_SETOFFSET;
-    change.time.tv_sec = seconds;
+    // Numbers of as many bits as the system's seconds have.
+    change.time.tv_sec = match to {
+        Shift::Nowhere => 0,
+        Shift::Ahead => 3600,
+        Shift::Back => -3600,
+    };
     // SAFETY: the structure lives through the call.
     match unsafe { libc::clock_adjtime(libc::CLOCK_REALTIME, &raw mut change) } {
         -1 => Err(io::Error::last_os_error()),
@@ -56,7 +63,7 @@ fn shift(seconds: Seconds) -> io::Result<()> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn shift(_: Seconds) -> io::Result<()> {
+fn shift(_: Shift) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
@@ -73,7 +80,7 @@ fn times_stay_true() {
     assert!(watchdog.look().is_empty());
 
     let wall = SystemTime::now();
-    let ahead = Ahead::by(HOUR);
+    let ahead = Ahead::begin();
     assert!(wall.elapsed().unwrap() > SHORT, "the clock was set");
     before.write_all(b"two").unwrap();
     let mut during = options.wrap_opaque(Vec::new());
