@@ -180,11 +180,18 @@ pub enum Role {
     Server,
 }
 
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+impl Role {
+    /// The side in lower case, as labels of metrics have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::Client => "client",
             Self::Server => "server",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }

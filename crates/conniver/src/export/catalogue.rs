@@ -49,12 +49,7 @@ pub(super) struct Labels<'a> {
 
 impl<'a> Labels<'a> {
     pub(super) fn new(category: Option<&'a str>, role: Option<Role>) -> Self {
-        let role = match role {
-            Some(Role::Client) => "client",
-            Some(Role::Server) => "server",
-            None => "",
-        };
-        Self { category: category.unwrap_or_default(), role }
+        Self { category: category.unwrap_or_default(), role: role.map_or("", Role::as_str) }
     }
 }
 

@@ -60,7 +60,7 @@ impl Observer for Tracing {
             {
                 conn.id = conn.id().get(),
                 conn.category = conn.category(),
-                conn.role = conn.role().map(role),
+                conn.role = conn.role().map(Role::as_str),
                 network.local.address = local.map(ip),
                 network.local.port = local.map(port),
                 network.peer.address = peer.map(ip),
@@ -85,7 +85,7 @@ impl Observer for Tracing {
                     {
                         conn.id = report.id.get(),
                         conn.category = report.category(),
-                        conn.role = report.role.map(role),
+                        conn.role = report.role.map(Role::as_str),
                         network.local.address = report.local_addr.map(ip),
                         network.local.port = report.local_addr.map(port),
                         network.peer.address = report.remote_addr.map(ip),
@@ -126,7 +126,7 @@ impl Observer for Tracing {
             target: TARGET,
             {
                 conn.category = failed.category(),
-                conn.role = failed.role().map(role),
+                conn.role = failed.role().map(Role::as_str),
                 network.peer.address = peer.map(ip),
                 network.peer.port = peer.map(port),
                 conn.reason = failed.reason.as_str(),
@@ -155,7 +155,7 @@ impl Handle {
             "conn",
             conn.id = self.id().get(),
             conn.category = self.category(),
-            conn.role = self.role().map(role),
+            conn.role = self.role().map(Role::as_str),
             network.local.address = local.map(ip),
             network.local.port = local.map(port),
             network.peer.address = peer.map(ip),
@@ -169,13 +169,6 @@ fn has_failed(report: &Report) -> bool {
     let errors = [&report.rx_err, &report.tx_err, &report.close_err];
     let reasons = [CloseReason::ResetReceived, CloseReason::TimedOut, CloseReason::Error];
     errors.into_iter().any(Option::is_some) || reasons.contains(&report.reason)
-}
-
-const fn role(role: Role) -> &'static str {
-    match role {
-        Role::Client => "client",
-        Role::Server => "server",
-    }
 }
 
 fn ip(address: SocketAddr) -> tracing::field::DisplayValue<std::net::IpAddr> {
