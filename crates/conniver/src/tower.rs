@@ -8,7 +8,7 @@
 
 use std::{error::Error, future::Future, io, pin::Pin};
 
-use crate::{FailReason, Failure};
+use crate::{FailReason, Failure, dial::Dial};
 
 mod exchange;
 mod observe;
@@ -20,6 +20,13 @@ pub use wrap::{Wrap, WrapLayer};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Tells that a connector failed, and hands its error on.
+fn tell(dial: Dial, error: BoxError) -> BoxError {
+    let (reason, failure) = why(&*error);
+    dial.failed(reason, failure);
+    error
+}
 
 /// Why a connector failed, as far as the chain of its errors tells.
 fn why(error: &(dyn Error + 'static)) -> (FailReason, Failure) {

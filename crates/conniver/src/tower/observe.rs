@@ -15,7 +15,7 @@ use tcpinfo::TcpInfo;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{BoxError, Boxed, why};
+use super::{BoxError, Boxed, tell};
 use crate::{Options, Role, Timestamp, dial::Dial};
 
 /// Tells of each connection that a connector makes, without wrapping it: for clients that let
@@ -194,12 +194,7 @@ where
                     inner.options.contain(|| (inner.tell)(&observed));
                     Ok(stream)
                 }
-                Err(error) => {
-                    let error = error.into();
-                    let (reason, failure) = why(&*error);
-                    dial.failed(reason, failure);
-                    Err(error)
-                }
+                Err(error) => Err(tell(dial, error.into())),
             }
         })
     }

@@ -8,7 +8,7 @@ use hyper_util::rt::TokioIo;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{BoxError, Boxed, why};
+use super::{BoxError, Boxed, tell};
 use crate::{Conn, Options, Role, StableSock, dial::Dial, hyper_util::authority};
 
 /// Wraps what a connector connects, and tells of what it could not connect.
@@ -77,12 +77,7 @@ where
                     dial.succeeded();
                     Ok(TokioIo::new(options.wrap(stream.into_inner())))
                 }
-                Err(error) => {
-                    let error = error.into();
-                    let (reason, failure) = why(&*error);
-                    dial.failed(reason, failure);
-                    Err(error)
-                }
+                Err(error) => Err(tell(dial, error.into())),
             }
         })
     }
