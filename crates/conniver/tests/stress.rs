@@ -5,6 +5,8 @@
 
 #![cfg(target_os = "linux")]
 
+mod pace;
+
 use std::{
     collections::HashSet,
     io::{Read, Write},
@@ -21,6 +23,7 @@ use conniver::{
     CloseReason, Conn, ConnId, Handle, Observer, Options, Order, Query, Report, Role, Totals,
     Tracker,
 };
+use pace::limit_pace;
 use tcpinfo::{TcpInfo, native::Native};
 
 const WORKERS: u64 = 3;
@@ -322,21 +325,4 @@ fn bears_its_mark(mark: u32, info: Option<TcpInfo>) -> bool {
     let Some(info) = info.filter(|_| mark != 0) else { return true };
     let Native::Linux(info) = info.native() else { return false };
     info.max_pacing_rate().value() == Some(u64::from(PACE + mark))
-}
-
-#[allow(unsafe_code, reason = "no library sets this option")]
-fn limit_pace(stream: &TcpStream, rate: u32) {
-    use std::os::fd::AsRawFd;
-
-    // SAFETY: the kernel reads four bytes.
-    let result = unsafe {
-        libc::setsockopt(
-            stream.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_MAX_PACING_RATE,
-            (&raw const rate).cast(),
-            size_of_val(&rate) as libc::socklen_t,
-        )
-    };
-    assert_eq!(result, 0);
 }

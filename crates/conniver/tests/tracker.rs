@@ -1,5 +1,8 @@
 //! What a tracker knows, against what was really opened, moved and closed.
 
+#[cfg(target_os = "linux")]
+mod pace;
+
 use std::{
     collections::HashSet,
     io::{self, Read, Write},
@@ -269,7 +272,7 @@ fn facts_never_come_from_another_connection() {
         let (server, _) = listener.accept().unwrap();
         for stream in [&client, &server] {
             let mark = PACE + u32::from(stream.local_addr().unwrap().port());
-            limit_pace(stream, mark);
+            pace::limit_pace(stream, mark);
         }
         (client, server)
     }
@@ -314,24 +317,6 @@ fn facts_never_come_from_another_connection() {
     });
     assert!(checked > 100, "{checked}");
     assert!(tracker.is_empty());
-}
-
-#[cfg(target_os = "linux")]
-#[allow(unsafe_code, reason = "no library sets this option")]
-fn limit_pace(stream: &TcpStream, rate: u32) {
-    use std::os::fd::AsRawFd;
-
-    // SAFETY: the kernel reads four bytes.
-    let result = unsafe {
-        libc::setsockopt(
-            stream.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_MAX_PACING_RATE,
-            (&raw const rate).cast(),
-            size_of_val(&rate) as libc::socklen_t,
-        )
-    };
-    assert_eq!(result, 0);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use super::log::Log;
+use super::{log::Log, refusing};
 use conniver::{
     CloseReason, Connector, Exchange, FailReason, Handle, Options, Report, Role, Tracker,
     tower::{ExchangeLayer, Exchanges, WrapLayer},
@@ -324,14 +324,6 @@ async fn an_upgraded_connection_is_one_connection() {
     assert_eq!((report.tx_bytes, report.rx_bytes), (before.0 + 5, before.1 + 5));
     theirs.closed(1).await;
     assert_eq!((ours.opened().len(), theirs.opened().len()), (1, 1));
-}
-
-/// An address at which nobody listens: bound, so that nobody else gets it.
-fn refusing() -> (tokio::net::TcpSocket, SocketAddr) {
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = socket.local_addr().unwrap();
-    (socket, address)
 }
 
 #[tokio::test]

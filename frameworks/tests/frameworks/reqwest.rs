@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::log::Log;
+use super::{log::Log, refusing};
 use axum::{Router, routing::get};
 use conniver::{
     FailReason, Options, Role, Tracker,
@@ -99,9 +99,7 @@ async fn failures_are_told_and_counted_and_panics_contained() {
     let options = Options::new().category("out").tracker(&tracker).observer(log.clone());
     let layer = ObserveLayer::new(&options, |_| panic!("never mind"));
     let client = reqwest::Client::builder().connector_layer(layer).build().unwrap();
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = socket.local_addr().unwrap();
+    let (_socket, address) = refusing();
     client.get(format!("http://{address}/")).send().await.unwrap_err();
     client.get("http://nowhere.invalid/").send().await.unwrap_err();
     let failed = log.failed();

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::log::Log;
+use super::{log::Log, refusing};
 use conniver::{Exchange, Handle, Options, Role, Tracker, tower::ExchangeLayer};
 use tokio::net::TcpListener;
 use tonic::{
@@ -89,9 +89,7 @@ async fn requests_can_know_their_connection() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_told_of() {
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = socket.local_addr().unwrap();
+    let (_socket, address) = refusing();
     let log = Log::default();
     let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
     let connector = Options::new().observer(log.clone()).connector();
