@@ -68,6 +68,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 struct Tools {
     cargo: OsString,
     wine: PathBuf,
+    /// Wine's own kernel, a process that outlives the programs it serves.
+    server: PathBuf,
     compiler: PathBuf,
 }
 
@@ -79,6 +81,12 @@ impl Tools {
         // Debian keeps Wine's own program out of the path.
         let wine = ["wine64", "wine", "/usr/lib/wine/wine64"];
         let wine = wine.into_iter().find_map(program).ok_or("no wine here (package wine64)")?;
+        // Beside it or in the path; Debian has it in a third place.
+        let beside = wine.with_file_name("wineserver");
+        let server =
+            [beside.to_str().unwrap_or_default(), "wineserver", "/usr/lib/wine/wineserver"];
+        let server =
+            server.into_iter().find_map(program).ok_or("no wineserver here (package wine64)")?;
         let compiler = program("x86_64-w64-mingw32-gcc")
             .ok_or("no x86_64-w64-mingw32-gcc here (package gcc-mingw-w64-x86-64)")?;
         let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
@@ -92,7 +100,7 @@ impl Tools {
             ));
         }
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        Ok(Self { cargo, wine, compiler })
+        Ok(Self { cargo, wine, server, compiler })
     }
 }
 
@@ -206,6 +214,7 @@ fn cargo_test(tools: &Tools, packages: &[&str]) -> Command {
 /// Wine with a prefix of its own.
 struct Wine {
     program: PathBuf,
+    server: PathBuf,
     environment: [(&'static str, OsString); 4],
     output: PathBuf,
 }
@@ -229,7 +238,8 @@ impl Wine {
             // The .NET and HTML engines that Wine would offer to fetch, and menus of a desktop.
             ("WINEDLLOVERRIDES", "mscoree,mshtml,winemenubuilder.exe=".into()),
         ];
-        let wine = Self { program: tools.wine.clone(), environment, output };
+        let wine =
+            Self { program: tools.wine.clone(), server: tools.server.clone(), environment, output };
         let mut boot = Command::new(&wine.program);
         wine.prepare(boot.args(["wineboot", "--update"]));
         boot.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -297,6 +307,18 @@ impl Wine {
             _ => Ok(()),
         };
         Ok(Outcome { counts: counts.unwrap_or_default(), took, verdict, output })
+    }
+}
+
+impl Drop for Wine {
+    /// Ends what still runs in the prefix, which writes into it to the end.
+    fn drop(&mut self) {
+        for what in ["--kill", "--wait"] {
+            let mut server = Command::new(&self.server);
+            self.prepare(server.arg(what).stdin(Stdio::null()));
+            // Fails where nothing runs any more, which is what is wanted.
+            let _ = server.stderr(Stdio::null()).status();
+        }
     }
 }
 
