@@ -6,7 +6,7 @@ use anstream::ColorChoice;
 use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 use hyper::Method;
 
-use crate::{dial::Family, error::Kind, request::HeaderEdit, sink, tls::Trust};
+use crate::{dial::Family, error::Kind, request::HeaderEdit, sink, tls::TlsArgs};
 
 /// Times one HTTP request phase by phase and shows the TCP socket underneath.
 #[derive(Debug, Parser)]
@@ -35,14 +35,6 @@ pub(crate) struct Cli {
     /// Ask for the header only
     #[arg(short = 'I', long)]
     head: bool,
-
-    /// Accept any certificate
-    #[arg(short = 'k', long)]
-    insecure: bool,
-
-    /// Trust the authorities in this PEM file instead of the system's
-    #[arg(long, value_name = "FILE")]
-    cacert: Option<PathBuf>,
 
     /// Save the body, "-" for the standard output; without it the body is discarded
     ///
@@ -84,8 +76,11 @@ pub(crate) struct Cli {
     no_color: bool,
 
     /// Measure a request to a site that this program serves itself, over HTTPS on loopback
-    #[arg(long, conflicts_with_all = ["url", "insecure", "cacert"])]
+    #[arg(long, conflicts_with_all = ["url", "insecure", "cacert", "cert"])]
     pub(crate) demo: bool,
+
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
 }
 
 /// How the result is printed.
@@ -130,14 +125,6 @@ impl Cli {
             None if self.head => Method::HEAD,
             None if !self.data.is_empty() => Method::POST,
             None => Method::GET,
-        }
-    }
-
-    pub(crate) fn trust(&self) -> Trust {
-        match &self.cacert {
-            _ if self.insecure => Trust::Anybody,
-            Some(path) => Trust::File(path.clone()),
-            None => Trust::System,
         }
     }
 

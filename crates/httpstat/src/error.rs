@@ -44,6 +44,7 @@ pub(crate) enum Kind {
     Empty,
     Send,
     Receive,
+    Identity,
     Certificate,
     Interrupted,
     Terminated,
@@ -51,7 +52,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the exit codes.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Url,
         Self::Resolve,
         Self::Connect,
@@ -64,6 +65,7 @@ impl Kind {
         Self::Empty,
         Self::Send,
         Self::Receive,
+        Self::Identity,
         Self::Certificate,
         Self::Interrupted,
         Self::Terminated,
@@ -98,6 +100,7 @@ impl Kind {
             Self::Empty => (52, "empty", "the server closed without answering"),
             Self::Send => (55, "send", "sending the request failed"),
             Self::Receive => (56, "receive", "receiving the response failed"),
+            Self::Identity => (58, "identity", "the client certificate or its key is unusable"),
             Self::Certificate => (60, "certificate", "the server's certificate is not trusted"),
             Self::Interrupted => (130, "interrupted", "interrupted by Ctrl-C"),
             Self::Terminated => (143, "terminated", "told to end by SIGTERM"),

@@ -15,7 +15,7 @@ use crate::{
     stop::{Stop, Stops},
     target::Target,
     timeline::{Phase, Timeline},
-    tls::{self, Session},
+    tls::{self, Purpose, Session},
 };
 
 /// A request made and all that was learnt on the way, whether it succeeded or not.
@@ -71,7 +71,8 @@ impl Hop {
 
     async fn request(&mut self, plan: Plan) -> Result<(), Error> {
         let Plan { draft, tls, family, connect_timeout, mut sink } = plan;
-        let established = self.establish(tls, family);
+        let purpose = Purpose::new(&draft.method, draft.payload_len() > 0, true);
+        let established = self.establish(tls, purpose, family);
         let stream = match connect_timeout {
             Some(limit) => timeout(limit, established).await.unwrap_or_else(|_| {
                 Err(self.stopped(Stop::Late { limit, option: "--connect-timeout" }))
@@ -89,6 +90,7 @@ impl Hop {
     async fn establish(
         &mut self,
         tls: Option<tls::Client>,
+        purpose: Purpose,
         family: Family,
     ) -> Result<Box<dyn Stream>, Error> {
         let found = match dial::literal(&self.target) {
@@ -109,15 +111,16 @@ impl Hop {
         let Some(client) = tls else { return Ok(Box::new(stream)) };
 
         self.timeline.enter(Phase::Tls, Instant::now());
-        let (stream, session) = client.handshake(&self.target, stream).await?;
-        self.tls = Some(session);
-        Ok(Box::new(stream))
+        client.handshake(&self.target, purpose, stream, &mut self.tls).await
     }
 
-    /// Takes the report of the connection, once it has ended for certain.
+    /// Takes the report of the connection and the end of its handshake, once it has ended for certain.
     pub(crate) fn collect(&mut self) {
         if let Some(socket) = &mut self.socket {
             socket.collect();
+        }
+        if let Some(tls) = &mut self.tls {
+            tls.settle();
         }
     }
 

@@ -4,6 +4,7 @@ mod json;
 mod pretty;
 mod socket;
 mod style;
+mod tls;
 mod waterfall;
 
 use std::path::Path;

@@ -59,11 +59,11 @@ fn in_event_loop(work: impl Future<Output = Result<(), Error>>) -> Result<(), Er
 
 async fn measure(cli: &Arc<Cli>, record: &mut Record) -> Result<(), Error> {
     let mut stops = Stops::new(cli.max_time).map_err(no_event_loop)?;
-    let (url, trust) = match &cli.url {
-        Some(url) => (url.clone(), cli.trust()),
+    let (url, tls) = match &cli.url {
+        Some(url) => (url.clone(), cli.tls.options()),
         None => {
             let demo = Demo::start()?;
-            (demo.url, Trust::Only(demo.certificate))
+            (demo.url, tls::Options::trusting(Trust::Only(demo.certificate)))
         }
     };
     record.url = redact(&url);
@@ -73,7 +73,7 @@ async fn measure(cli: &Arc<Cli>, record: &mut Record) -> Result<(), Error> {
     let mut hop = Hop::new(target.clone(), cli.method());
     let cli = Arc::clone(cli);
     // Input and output may be pipes whose other end is slow to come.
-    let prepared = spawn_blocking(move || prepare(&cli, &target, &trust));
+    let prepared = spawn_blocking(move || prepare(&cli, &target, &tls));
     let plan = stops
         .heeded_by(prepared)
         .await
@@ -84,11 +84,11 @@ async fn measure(cli: &Arc<Cli>, record: &mut Record) -> Result<(), Error> {
     outcome
 }
 
-fn prepare(cli: &Cli, target: &Target, trust: &Trust) -> Result<Plan, Error> {
+fn prepare(cli: &Cli, target: &Target, tls: &tls::Options) -> Result<Plan, Error> {
     let payload = (!cli.data.is_empty()).then(|| Payload::from_arguments(&cli.data)).transpose()?;
     Ok(Plan {
         draft: Draft::new(target, cli.method(), &cli.headers, payload)?,
-        tls: target.is_https().then(|| tls::Client::new(trust)).transpose()?,
+        tls: target.is_https().then(|| tls::Client::new(tls)).transpose()?,
         family: cli.family(),
         connect_timeout: cli.connect_timeout,
         sink: Sink::open(cli.output.as_deref())?,

@@ -242,11 +242,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stamped<S> {
     }
 }
 
-/// `io::Error` is not `Clone`; the code, or else kind and text, are what messages need.
+/// `io::Error` is not `Clone`; the code, what TLS says, or else kind and text, are what messages
+/// need.
 fn duplicate(error: &io::Error) -> io::Error {
-    match error.raw_os_error() {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => io::Error::new(error.kind(), error.to_string()),
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match (error.raw_os_error(), inner) {
+        (Some(code), _) => io::Error::from_raw_os_error(code),
+        (None, Some(tls)) => io::Error::new(error.kind(), tls.clone()),
+        (None, None) => io::Error::new(error.kind(), error.to_string()),
     }
 }
 

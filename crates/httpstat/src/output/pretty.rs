@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::{
-    Record, View, socket,
+    Record, View, socket, tls,
     style::{BAD, FAINT, NAME, STRONG, paint, status},
     waterfall,
 };
@@ -55,21 +55,7 @@ fn connection(hop: &Hop, view: &View<'_>) -> String {
         });
         text.push_str(&flow(ends, " ", view));
     }
-    if let Some(tls) = &hop.tls {
-        let group = tls.group.as_deref().unwrap_or(ABSENT);
-        let alpn = tls.alpn.as_deref().map_or_else(|| ABSENT.to_owned(), escape::text);
-        let facts = [
-            ("", tls.version.clone()),
-            ("", tls.cipher.clone()),
-            ("", group.to_owned()),
-            ("ALPN", alpn),
-        ];
-        text.push_str(&flow(facts, DOT, view));
-        if !tls.verified {
-            text.push_str(&paint(BAD, "the certificate was not checked (-k)"));
-            text.push('\n');
-        }
-    }
+    text.push_str(&tls::lines(hop, view));
     text
 }
 
