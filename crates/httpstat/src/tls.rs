@@ -31,6 +31,7 @@ use url::Host;
 use crate::{
     error::{Error, Kind},
     exchange::Stream,
+    request::Ask,
     target::Target,
 };
 use early::Early;
@@ -45,27 +46,26 @@ pub(crate) use trust::Trust;
 #[derive(Debug)]
 pub(crate) struct Client {
     config: Arc<ClientConfig>,
-    /// For hosts that the user's certificate is not meant for.
+    /// For other hosts than the one that the user's certificate is meant for.
     anonymous: Arc<ClientConfig>,
+    intended: Option<Host>,
     authority: Authority,
     early_data: bool,
     /// What was agreed on with whom, which early data must be written for.
     protocols: Mutex<HashMap<ServerName<'static>, Option<String>>>,
 }
 
-/// What a handshake may do for the request that it is made for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Purpose {
-    /// The request may be sent twice, as an attacker could make it happen with early data.
-    is_repeatable: bool,
-    /// The server is the one that the user named.
-    is_intended: bool,
+/// Whether a request does no harm when it is sent twice, as those with early data can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeatable {
+    Yes,
+    No,
 }
 
-impl Purpose {
-    pub(crate) fn new(method: &Method, has_payload: bool, is_intended: bool) -> Self {
-        let is_repeatable = [Method::GET, Method::HEAD, Method::OPTIONS].contains(method);
-        Self { is_repeatable: is_repeatable && !has_payload, is_intended }
+impl Repeatable {
+    pub(crate) fn of(ask: &Ask) -> Self {
+        let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&ask.method);
+        if is_safe && ask.payload.is_none() { Self::Yes } else { Self::No }
     }
 }
 
@@ -83,17 +83,18 @@ impl Client {
             .map_err(|error| Error::new(Kind::Handshake, error.to_string()))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Noting(verifier)))
-            .with_client_cert_resolver(Arc::new(Presenting(identity)));
+            .with_client_cert_resolver(Arc::new(Presenting::to_whoever_asks(identity)));
         config.alpn_protocols.clone_from(&options.protocols);
         config.enable_early_data = options.early_data;
         if !options.resumes {
             config.resumption = Resumption::disabled();
         }
         let mut anonymous = config.clone();
-        anonymous.client_auth_cert_resolver = Arc::new(Presenting(None));
+        anonymous.client_auth_cert_resolver = Arc::new(Presenting::withheld());
         Ok(Self {
             config: Arc::new(config),
             anonymous: Arc::new(anonymous),
+            intended: options.identity.is_some().then(|| options.host.clone()).flatten(),
             authority: options.trust.authority(),
             early_data: options.early_data,
             protocols: Mutex::default(),
@@ -106,7 +107,7 @@ impl Client {
     pub(crate) async fn handshake<S>(
         &self,
         target: &Target,
-        purpose: Purpose,
+        repeatable: Repeatable,
         stream: S,
         session: &mut Option<Session>,
     ) -> Result<Box<dyn Stream>, Error>
@@ -114,9 +115,10 @@ impl Client {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let name = server_name(target)?;
-        let config = if purpose.is_intended { &self.config } else { &self.anonymous };
+        let is_intended = self.intended.as_ref().is_none_or(|host| *host == target.host());
+        let config = if is_intended { &self.config } else { &self.anonymous };
         let mut connecting = TlsConnector::from(Arc::clone(config))
-            .early_data(self.early_data && purpose.is_repeatable)
+            .early_data(self.early_data && repeatable == Repeatable::Yes)
             .connect(name.clone(), stream);
         let begin = || Session::new(config.crypto_provider(), self.authority);
         let connected = poll_fn(|cx| {

@@ -59,6 +59,7 @@ fn agreed(tls: &Session, view: &View<'_>) -> String {
     let client = tls.client_certificate.map(|answer| match answer {
         ClientCertificate::Sent => "client certificate sent",
         ClientCertificate::NotGiven => "client certificate asked for, none given (-E)",
+        ClientCertificate::Withheld => "client certificate asked for, but meant for another host",
         ClientCertificate::Unsuitable => {
             "client certificate asked for, but no signature of the key is accepted"
         }

@@ -42,6 +42,8 @@ pub(crate) enum ClientCertificate {
     Sent,
     /// There was none to send.
     NotGiven,
+    /// It is meant for another host.
+    Withheld,
     /// The server accepts no signature that its key can make.
     Unsuitable,
 }
@@ -120,7 +122,21 @@ impl ServerCertVerifier for Noting {
 
 /// Presents one certificate, or none.
 #[derive(Debug)]
-pub(super) struct Presenting(pub(super) Option<Arc<CertifiedKey>>);
+pub(super) struct Presenting {
+    identity: Option<Arc<CertifiedKey>>,
+    /// Why not, if there is none.
+    otherwise: ClientCertificate,
+}
+
+impl Presenting {
+    pub(super) fn to_whoever_asks(identity: Option<Arc<CertifiedKey>>) -> Self {
+        Self { identity, otherwise: ClientCertificate::NotGiven }
+    }
+
+    pub(super) fn withheld() -> Self {
+        Self { identity: None, otherwise: ClientCertificate::Withheld }
+    }
+}
 
 impl ResolvesClientCert for Presenting {
     fn resolve(
@@ -128,18 +144,18 @@ impl ResolvesClientCert for Presenting {
         _root_hint_subjects: &[&[u8]],
         sigschemes: &[SignatureScheme],
     ) -> Option<Arc<CertifiedKey>> {
-        let answer = match &self.0 {
-            None => ClientCertificate::NotGiven,
+        let answer = match &self.identity {
+            None => self.otherwise,
             Some(identity) if identity.key.choose_scheme(sigschemes).is_none() => {
                 ClientCertificate::Unsuitable
             }
             Some(_) => ClientCertificate::Sent,
         };
         note(|notes| notes.client_certificate = Some(answer));
-        self.0.clone()
+        self.identity.clone()
     }
 
     fn has_certs(&self) -> bool {
-        self.0.is_some()
+        self.identity.is_some()
     }
 }

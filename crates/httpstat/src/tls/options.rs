@@ -7,9 +7,13 @@ use rustls::{
     SupportedProtocolVersion,
     version::{TLS12, TLS13},
 };
+use url::Host;
 
 use super::Trust;
-use crate::error::{Error, Kind};
+use crate::{
+    error::{Error, Kind},
+    target::Target,
+};
 
 /// The options of the command line, spelt as curl spells them where it has them.
 #[derive(Clone, Debug, Default, Args)]
@@ -76,6 +80,8 @@ pub(crate) struct Options {
     pub(super) trust: Trust,
     /// The files of certificate and key.
     pub(super) identity: Option<(PathBuf, Option<PathBuf>)>,
+    /// Whom they are meant for; absent means whoever asks.
+    pub(super) host: Option<Host>,
     oldest: Version,
     newest: Version,
     /// The protocols to offer, the preferred one first.
@@ -109,12 +115,19 @@ impl Options {
         Self {
             trust,
             identity: None,
+            host: None,
             oldest: Version::Tls12,
             newest: Version::Tls13,
             protocols: vec![super::HTTP2.to_vec(), super::HTTP1.to_vec()],
             resumes: false,
             early_data: false,
         }
+    }
+
+    /// Presents the user's certificate to this host only.
+    pub(crate) fn meant_for(mut self, target: &Target) -> Self {
+        self.host = Some(target.host().to_owned());
+        self
     }
 
     /// Offers no other protocol than HTTP/1.1.
