@@ -111,7 +111,11 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(ask: Ask, options: &tls::Options, client: Option<Arc<tls::Client>>) -> Result<Self, Error> {
+    fn new(
+        ask: Ask,
+        options: &tls::Options,
+        client: Option<Arc<tls::Client>>,
+    ) -> Result<Self, Error> {
         let draft = Draft::new(&ask)?;
         let client = match client {
             None if ask.target.is_https() => Some(Arc::new(tls::Client::new(options)?)),

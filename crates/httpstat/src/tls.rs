@@ -19,11 +19,7 @@ use std::{
 };
 
 use hyper::Method;
-use rustls::{
-    ClientConfig,
-    client::Resumption,
-    pki_types::ServerName,
-};
+use rustls::{ClientConfig, client::Resumption, pki_types::ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use url::Host;
@@ -35,9 +31,9 @@ use crate::{
     target::Target,
 };
 use early::Early;
-use notes::{Noting, Presenting};
 pub(crate) use failure::reason;
 pub(crate) use notes::ClientCertificate;
+use notes::{Noting, Presenting};
 pub(crate) use options::{Options, TlsArgs};
 pub(crate) use session::{Authority, Chain, EarlyData, Handshake, Seen, Session, hex};
 pub(crate) use trust::Trust;
@@ -164,6 +160,3 @@ fn server_name(target: &Target) -> Result<ServerName<'static>, Error> {
 
 const HTTP1: &[u8] = b"http/1.1";
 const HTTP2: &[u8] = b"h2";
-
-#[cfg(test)]
-mod tests;

@@ -4,9 +4,9 @@
 use std::fmt::Write as _;
 
 use super::{
-    Record, View, socket, tls,
+    Record, View, socket,
     style::{BAD, FAINT, NAME, STRONG, paint, status},
-    waterfall,
+    tls, waterfall,
 };
 use crate::{
     cli::version_line,

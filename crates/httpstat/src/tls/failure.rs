@@ -117,5 +117,4 @@ fn hint(alert: AlertDescription) -> &'static str {
     }
 }
 
-
 const SHOWN_NAMES: usize = 3;

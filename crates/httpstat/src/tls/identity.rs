@@ -23,6 +23,9 @@ pub(super) fn read(
     provider: &CryptoProvider,
 ) -> Result<Arc<CertifiedKey>, Error> {
     let pem = content("--cert", certificate)?;
+    if key.is_none() {
+        refuse_encrypted("--cert", certificate, &pem)?;
+    }
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
         .map_err(|error| unusable("--cert", certificate, &error))?;
@@ -34,13 +37,8 @@ pub(super) fn read(
         Some(path) => ("--key", path, content("--key", path)?),
         None => ("--cert", certificate, pem),
     };
+    refuse_encrypted(option, path, &pem)?;
     let unusable = |why: &dyn std::fmt::Display| unusable(option, path, why);
-    if is_encrypted(&pem) {
-        return Err(unusable(&format_args!(
-            "its key is encrypted; decrypt it with: openssl pkey -in {} -out decrypted.pem",
-            path.display()
-        )));
-    }
     let key = match PrivateKeyDer::pem_slice_iter(&pem).next() {
         Some(key) => key.map_err(|error| unusable(&error))?,
         None if option == "--cert" => {
@@ -89,9 +87,16 @@ fn unusable(option: &str, path: &Path, why: &dyn std::fmt::Display) -> Error {
 }
 
 /// RFC 7468, section 11, and the older form of RFC 1421.
-fn is_encrypted(pem: &[u8]) -> bool {
+fn refuse_encrypted(option: &str, path: &Path, pem: &[u8]) -> Result<(), Error> {
     let has = |wanted: &[u8]| pem.windows(wanted.len()).any(|window| window == wanted);
-    has(b"-----BEGIN ENCRYPTED PRIVATE KEY-----") || has(b"Proc-Type: 4,ENCRYPTED")
+    if has(b"-----BEGIN ENCRYPTED PRIVATE KEY-----") || has(b"Proc-Type: 4,ENCRYPTED") {
+        let why = format!(
+            "its key is encrypted; decrypt it with: openssl pkey -in {} -out decrypted.pem",
+            path.display()
+        );
+        return Err(unusable(option, path, &why));
+    }
+    Ok(())
 }
 
 /// Why nothing was found, for a file that was made by another convention.

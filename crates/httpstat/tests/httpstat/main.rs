@@ -1,11 +1,15 @@
 //! The command against real servers on loopback.
 
+mod authority;
 #[path = "../../src/tls/backend/mod.rs"]
 mod backend;
+mod certificates;
 mod failures;
+mod mutual;
 mod output;
 mod redirects;
 mod server;
+mod sessions;
 mod success;
 mod tls;
 mod tool;

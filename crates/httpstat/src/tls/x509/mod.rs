@@ -82,7 +82,8 @@ impl Certificate {
             is_authority: false,
         };
         let extensions = body.find(|element| element.tag == constructed(3));
-        let extensions = extensions.and_then(|element| Reader::new(element.content).enter(SEQUENCE));
+        let extensions =
+            extensions.and_then(|element| Reader::new(element.content).enter(SEQUENCE));
         for extension in extensions.into_iter().flatten() {
             certificate.extend(extension);
         }

@@ -118,7 +118,10 @@ mod tests {
     fn what_has_no_name_is_shown_in_digits() {
         assert_eq!(attribute(&[0x55, 4, 3]), "CN");
         assert_eq!(attribute(&[0x55, 4, 13]), "2.5.4.13");
-        assert_eq!(signature(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 2]), "1.2.840.113549.1.1.2");
+        assert_eq!(
+            signature(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 2]),
+            "1.2.840.113549.1.1.2"
+        );
         assert_eq!(key(&[0x88, 0x37, 3]), "2.999.3");
         assert_eq!(key(&[]), "");
     }
