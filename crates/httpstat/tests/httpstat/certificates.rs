@@ -127,9 +127,8 @@ fn the_end_of_validity_is_told_in_time() {
         });
         let run = shown(&issued, &["--color", "always"]);
         let warnings = run.stdout.lines().filter(|line| line.contains("\x1b[31m"));
-        let warnings = warnings.filter(|line| {
-            line.contains("the certificate ") && !line.contains("was not checked")
-        });
+        let warnings = warnings
+            .filter(|line| line.contains("the certificate ") && !line.contains("was not checked"));
         let plain = |line: &str| anstream::adapter::strip_str(line).to_string();
         (plain(&run.stdout), warnings.map(plain).collect::<Vec<_>>().join("|"))
     };
