@@ -86,7 +86,8 @@ fn the_whole_chain_is_shown_when_asked_for() {
 
 #[test]
 fn a_certificate_that_is_not_trusted_is_shown() {
-    let cases: [(&str, fn(&mut CertificateParams)); 3] = [
+    type Change = fn(&mut CertificateParams);
+    let cases: [(&str, Change); 3] = [
         ("has expired", |params| params.not_after = date_time_ymd(2021, 1, 1)),
         ("not valid yet", |params| params.not_before = date_time_ymd(2098, 1, 1)),
         ("not for 127.0.0.1", |params| {
