@@ -47,13 +47,14 @@ pub(crate) enum Kind {
     Receive,
     Identity,
     Certificate,
+    Proxy,
     Interrupted,
     Terminated,
 }
 
 impl Kind {
     /// Every kind, in the order of the exit codes.
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Url,
         Self::Resolve,
         Self::Connect,
@@ -69,6 +70,7 @@ impl Kind {
         Self::Receive,
         Self::Identity,
         Self::Certificate,
+        Self::Proxy,
         Self::Interrupted,
         Self::Terminated,
     ];
@@ -105,6 +107,7 @@ impl Kind {
             Self::Receive => (56, "receive", "receiving the response failed"),
             Self::Identity => (58, "identity", "the client certificate or its key is unusable"),
             Self::Certificate => (60, "certificate", "the server's certificate is not trusted"),
+            Self::Proxy => (97, "proxy", "the proxy did not lead to the server"),
             Self::Interrupted => (130, "interrupted", "interrupted by Ctrl-C"),
             Self::Terminated => (143, "terminated", "told to end by SIGTERM"),
         }

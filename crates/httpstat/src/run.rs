@@ -18,11 +18,11 @@ use crate::{
     demo::Demo,
     error::{Error, Kind, reason},
     escape,
+    exchange::Versions,
     hop::{Hop, Plan},
     output::{self, Record, View},
     redirect::Trail,
     request::{Ask, Draft},
-    sink::Sink,
     stop::Stops,
     target::{Target, redact},
     tls::{self, Repeatable, Trust},
@@ -69,13 +69,21 @@ async fn measure(cli: &Arc<Cli>, record: &mut Record) -> Result<(), Error> {
     record.url = redact(&url);
     let target = Target::parse(&url)?;
     target.as_str().clone_into(&mut record.url);
-    let tls = tls.meant_for(&target);
+    let tls = tls.meant_for(&target).speaking(cli.versions());
 
+    let route = cli.route()?;
+    let versions = cli.versions();
     let all = Arc::clone(cli);
     let options = tls.clone();
-    let (mut prepared, mut sink) = aside(&mut stops, move || {
+    let wants_proxy_tls = route.proxies.want_tls();
+    let (mut prepared, mut sink, proxy_tls) = aside(&mut stops, move || {
         let first = Prepared::new(all.ask(target)?, &options, None)?;
-        Ok((first, Sink::open(all.output.as_deref())?))
+        let sink = all.sink()?;
+        let proxy_tls = || {
+            let options = tls::Options::trusting(all.proxy_trust()).speaking(Versions::Http1);
+            tls::Client::new(&options).map(Arc::new)
+        };
+        Ok((first, sink, wants_proxy_tls.then(proxy_tls).transpose()?))
     })
     .await?;
     let mut trail = Trail::new(cli.max_redirs);
@@ -85,8 +93,10 @@ async fn measure(cli: &Arc<Cli>, record: &mut Record) -> Result<(), Error> {
         let mut hop = Hop::new(&ask);
         let plan = Plan {
             draft,
+            versions,
             tls: client.clone(),
-            family: cli.family(),
+            proxy_tls: proxy_tls.clone(),
+            route: &route,
             connect_timeout: cli.connect_timeout,
             repeatable: Repeatable::of(&ask),
             follows: cli.location.then_some(ask),
@@ -142,7 +152,7 @@ async fn print(cli: &Cli, record: &Record) -> Result<(), Error> {
     let to_stderr = cli.body_to_stdout();
     let is_terminal =
         if to_stderr { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
-    let view = View::new(cli.verbose, is_terminal, cli.output.as_deref());
+    let view = View::new(cli.verbose, is_terminal);
     let text = match cli.format {
         Format::Pretty => output::pretty(record, &view),
         Format::Json => output::json(record),

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The lines for a person.
-pub(super) fn lines(hop: &Hop, view: &View<'_>) -> String {
+pub(super) fn lines(hop: &Hop, view: &View) -> String {
     let Some(tls) = &hop.tls else { return String::new() };
     let mut text = agreed(tls, view);
     let mut chain = tls.chain.seen();
@@ -36,7 +36,7 @@ pub(super) fn lines(hop: &Hop, view: &View<'_>) -> String {
     text
 }
 
-fn agreed(tls: &Session, view: &View<'_>) -> String {
+fn agreed(tls: &Session, view: &View) -> String {
     let mut facts = Vec::new();
     if let Some(version) = &tls.version {
         let or_absent = |fact: &Option<String>| fact.clone().unwrap_or_else(|| ABSENT.to_owned());
@@ -72,7 +72,7 @@ fn agreed(tls: &Session, view: &View<'_>) -> String {
 }
 
 /// The one line that says for whom, from whom and how long.
-fn brief(seen: &Seen, view: &View<'_>) -> String {
+fn brief(seen: &Seen, view: &View) -> String {
     let Some(certificate) = &seen.certificate else {
         return warning(&format!("the certificate ({} bytes) cannot be read", seen.length));
     };
@@ -93,7 +93,7 @@ fn brief(seen: &Seen, view: &View<'_>) -> String {
     flow(facts, DOT, view)
 }
 
-fn heading(number: usize, seen: &Seen, view: &View<'_>) -> String {
+fn heading(number: usize, seen: &Seen, view: &View) -> String {
     let subject = match &seen.certificate {
         Some(certificate) => line(&certificate.subject),
         None => format!("{} bytes that cannot be read", seen.length),
@@ -101,7 +101,7 @@ fn heading(number: usize, seen: &Seen, view: &View<'_>) -> String {
     flow([(format!("certificate {number}").as_str(), subject)], DOT, view)
 }
 
-fn full(seen: &Seen, view: &View<'_>) -> String {
+fn full(seen: &Seen, view: &View) -> String {
     let mut facts = Vec::new();
     if let Some(certificate) = &seen.certificate {
         let time = |time: &Option<x509::Time>| time.map_or_else(unreadable, |t| t.to_string());

@@ -12,6 +12,7 @@ use url::Host;
 use super::Trust;
 use crate::{
     error::{Error, Kind},
+    exchange::Versions,
     target::Target,
 };
 
@@ -91,7 +92,7 @@ pub(crate) struct Options {
 }
 
 impl TlsArgs {
-    /// With the protocols of both versions of HTTP.
+    /// For both versions of HTTP.
     pub(crate) fn options(&self) -> Options {
         let trust = match &self.cacert {
             _ if self.insecure => Trust::Anybody,
@@ -118,10 +119,11 @@ impl Options {
             host: None,
             oldest: Version::Tls12,
             newest: Version::Tls13,
-            protocols: vec![super::HTTP2.to_vec(), super::HTTP1.to_vec()],
+            protocols: Vec::new(),
             resumes: false,
             early_data: false,
         }
+        .speaking(Versions::Both)
     }
 
     /// Presents the user's certificate to this host only.
@@ -130,10 +132,14 @@ impl Options {
         self
     }
 
-    /// Offers no other protocol than HTTP/1.1.
-    #[allow(dead_code, reason = "an option of the command line is to use it")]
-    pub(crate) fn http1_only(mut self) -> Self {
-        self.protocols = vec![super::HTTP1.to_vec()];
+    /// Offers these versions of HTTP.
+    pub(crate) fn speaking(mut self, versions: Versions) -> Self {
+        let protocols: &[&[u8]] = match versions {
+            Versions::Both => &[super::HTTP2, super::HTTP1],
+            Versions::Http1 => &[super::HTTP1],
+            Versions::Http2 => &[super::HTTP2],
+        };
+        self.protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         self
     }
 

@@ -7,6 +7,7 @@ mod certificates;
 mod failures;
 mod mutual;
 mod output;
+mod proxies;
 mod redirects;
 mod server;
 mod sessions;
