@@ -1,5 +1,6 @@
 use std::net::Ipv6Addr;
 
+use proptest::{collection::vec, prelude::*};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, SanType, date_time_ymd,
 };
@@ -145,4 +146,50 @@ fn garbage_is_no_certificate() {
         deep = element(SEQUENCE, &deep);
     }
     assert_eq!(Certificate::parse(&deep), None);
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_a_certificate_or_not(bytes in vec(any::<u8>(), 0..2_000)) {
+        let _ = Certificate::parse(&bytes);
+        let _ = Certificate::parse(&element(SEQUENCE, &element(SEQUENCE, &bytes)));
+    }
+
+    #[test]
+    fn values_of_any_bytes_come_out_as_they_went_in(
+        values in vec((any::<bool>(), vec(any::<u8>(), 0..300)), 0..20),
+    ) {
+        let sets = values.iter().map(|(is_common_name, value)| {
+            let kind = [0x55, 4, if *is_common_name { 3 } else { 10 }];
+            let pair = [element(OBJECT_IDENTIFIER, &kind), element(0x0c, value)].concat();
+            element(SET, &element(SEQUENCE, &pair))
+        });
+        let sets = sets.collect::<Vec<_>>().concat();
+        let name = Name::of(Reader::new(&sets));
+        let keys = values.iter().map(|(is_common_name, value)| {
+            (if *is_common_name { "CN" } else { "O" }.to_owned(), value.clone())
+        });
+        prop_assert_eq!(&name.0, &keys.collect::<Vec<_>>());
+        let last = values.iter().rfind(|(is_common_name, _)| *is_common_name);
+        prop_assert_eq!(name.common_name(), last.map(|(_, value)| value.as_slice()));
+        // What separates attributes occurs nowhere else.
+        let line = name.line();
+        let separators = line.iter().enumerate().filter(|(place, byte)| {
+            let escapes = line[..*place].iter().rev().take_while(|byte| **byte == b'\\').count();
+            **byte == b'=' && escapes % 2 == 0
+        });
+        prop_assert_eq!(separators.count(), values.len());
+    }
+
+    #[test]
+    fn several_damages_are_survived(places in vec((any::<prop::sample::Index>(), any::<u8>()), 1..9)) {
+        let mut der = made(|params| {
+            params.subject_alt_names = vec![SanType::DnsName("example.com".try_into().unwrap())];
+        });
+        for (place, byte) in places {
+            let place = place.index(der.len());
+            der[place] = byte;
+        }
+        let _ = Certificate::parse(&der);
+    }
 }
