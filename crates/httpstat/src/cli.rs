@@ -1,5 +1,7 @@
 //! The command line.
 
+mod watch;
+
 use std::{fmt::Write as _, path::PathBuf, time::Duration};
 
 use anstream::ColorChoice;
@@ -7,6 +9,7 @@ use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, ValueEnu
 use hyper::Method;
 
 use crate::{dial::Family, error::Kind, request::HeaderEdit, sink, tls::Trust};
+pub(crate) use watch::WatchArgs;
 
 /// Times one HTTP request phase by phase and shows the TCP socket underneath.
 #[derive(Debug, Parser)]
@@ -86,6 +89,9 @@ pub(crate) struct Cli {
     /// Measure a request to a site that this program serves itself, over HTTPS on loopback
     #[arg(long, conflicts_with_all = ["url", "insecure", "cacert"])]
     pub(crate) demo: bool,
+
+    #[command(flatten)]
+    pub(crate) watch: WatchArgs,
 }
 
 /// How the result is printed.

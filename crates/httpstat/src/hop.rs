@@ -14,8 +14,11 @@ use crate::{
     socket::Socket,
     stop::{Stop, Stops},
     target::Target,
+    samples::{History, Moment},
     timeline::{Phase, Timeline},
     tls::{self, Session},
+    verdict::{self, Verdict},
+    watch::Watch,
 };
 
 /// A request made and all that was learnt on the way, whether it succeeded or not.
@@ -28,6 +31,9 @@ pub(crate) struct Hop {
     pub(crate) socket: Option<Socket>,
     pub(crate) tls: Option<Session>,
     pub(crate) exchange: Exchange,
+    /// What the kernel said on the way, once all has ended.
+    pub(crate) history: History,
+    watch: Watch,
 }
 
 /// Everything that is decided before the clock starts.
@@ -43,7 +49,7 @@ pub(crate) struct Plan {
 }
 
 impl Hop {
-    pub(crate) fn new(target: Target, method: Method) -> Self {
+    pub(crate) fn new(target: Target, method: Method, interval: Option<Duration>) -> Self {
         Self {
             target,
             method,
@@ -52,12 +58,16 @@ impl Hop {
             socket: None,
             tls: None,
             exchange: Exchange::default(),
+            history: History::default(),
+            watch: Watch::new(interval),
         }
     }
 
     /// Makes the request. What was learnt until a failure stays in `self`.
     pub(crate) async fn measure(&mut self, plan: Plan, stops: &mut Stops) -> Result<(), Error> {
-        let outcome = stops.heeded_by(self.request(plan)).await;
+        let watch = self.watch.clone();
+        let outcome = stops.heeded_by(watch.beside(self.request(plan))).await;
+        watch.note(Moment::End);
         self.settle(Instant::now());
         let outcome = outcome.unwrap_or_else(|stop| Err(self.stopped(stop)));
         if let (Ok(()), Some(socket)) = (&outcome, &mut self.socket) {
@@ -81,6 +91,7 @@ impl Hop {
         self.timeline.enter(Phase::Send, Instant::now());
         let http2 = self.tls.as_ref().is_some_and(Session::is_http2);
         let endpoint = self.target.endpoint();
+        self.exchange.stamps.watched_by(&self.watch);
         let ended = self.exchange.run(stream, http2, draft, &mut sink, &endpoint).await?;
         self.settle(ended);
         sink.finish()
@@ -105,12 +116,14 @@ impl Hop {
             return Err(dial::failure(&self.attempts, &self.target));
         };
         let (stream, socket) = Socket::observe(stream);
+        self.watch.begin(socket.handle.clone());
         self.socket = Some(socket);
         let Some(client) = tls else { return Ok(Box::new(stream)) };
 
         self.timeline.enter(Phase::Tls, Instant::now());
         let (stream, session) = client.handshake(&self.target, stream).await?;
         self.tls = Some(session);
+        self.watch.note(Moment::Tls);
         Ok(Box::new(stream))
     }
 
@@ -119,6 +132,8 @@ impl Hop {
         if let Some(socket) = &mut self.socket {
             socket.collect();
         }
+        let report = self.socket.as_ref().and_then(Socket::report);
+        self.history = self.watch.history(report);
     }
 
     /// Bytes of the response body a second, over the whole request.
@@ -135,6 +150,12 @@ impl Hop {
     fn rate(&self, bytes: u64) -> Option<f64> {
         let seconds = self.timeline.total()?.as_secs_f64();
         (seconds > 0.0).then(|| bytes as f64 / seconds)
+    }
+
+    /// Where the time went, and what held the bytes back.
+    pub(crate) fn verdict(&self) -> Verdict {
+        let sent = if self.exchange.sent.is_some() { self.exchange.sent_bytes } else { 0 };
+        verdict::judge(&self.timeline, &self.history, sent, self.exchange.received_bytes)
     }
 
     /// Divides the exchange into its phases and ends the last one.

@@ -15,6 +15,8 @@ mod output;
 mod payload;
 mod request;
 mod run;
+mod samples;
+mod series;
 mod sink;
 mod socket;
 mod stamp;
@@ -23,6 +25,8 @@ mod target;
 mod timeline;
 mod tls;
 mod units;
+mod verdict;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -1,14 +1,17 @@
 //! What was learnt, for a person or for a program.
 
+mod history;
 mod json;
 mod pretty;
 mod socket;
 mod style;
+mod timeline;
+mod verdict;
 mod waterfall;
 
 use std::path::Path;
 
-use crate::{error::Error, hop::Hop};
+use crate::{cli::Cli, error::Error, hop::Hop};
 pub(crate) use json::{json, jsonl};
 pub(crate) use pretty::pretty;
 
@@ -29,17 +32,25 @@ pub(crate) struct View<'a> {
     /// Long headers are folded, which a program reading the output would not expect.
     fold: bool,
     verbose: bool,
+    /// Samples are shown.
+    timeline: bool,
     /// Where the body went.
     saved_to: Option<&'a Path>,
 }
 
 impl<'a> View<'a> {
-    pub(crate) fn new(verbose: bool, is_terminal: bool, saved_to: Option<&'a Path>) -> Self {
+    pub(crate) fn new(cli: &'a Cli, is_terminal: bool) -> Self {
         let terminal = is_terminal.then(terminal_size::terminal_size).flatten();
         // Some terminals, as those of serial lines, say 0 because they do not know.
         let width = terminal.map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0);
         let width = width.map_or(MAX_WIDTH, |width| width.min(MAX_WIDTH));
-        Self { width, fold: is_terminal, verbose, saved_to }
+        Self {
+            width,
+            fold: is_terminal,
+            verbose: cli.verbose,
+            timeline: cli.watch.timeline,
+            saved_to: cli.output.as_deref(),
+        }
     }
 }
 

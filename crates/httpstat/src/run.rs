@@ -70,7 +70,7 @@ async fn measure(cli: &Arc<Cli>, record: &mut Record) -> Result<(), Error> {
     let target = Target::parse(&url)?;
     target.as_str().clone_into(&mut record.url);
 
-    let mut hop = Hop::new(target.clone(), cli.method());
+    let mut hop = Hop::new(target.clone(), cli.method(), cli.watch.interval());
     let cli = Arc::clone(cli);
     // Input and output may be pipes whose other end is slow to come.
     let prepared = spawn_blocking(move || prepare(&cli, &target, &trust));
@@ -100,11 +100,11 @@ async fn print(cli: &Cli, record: &Record) -> Result<(), Error> {
     let to_stderr = cli.body_to_stdout();
     let is_terminal =
         if to_stderr { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
-    let view = View::new(cli.verbose, is_terminal, cli.output.as_deref());
+    let view = View::new(cli, is_terminal);
     let text = match cli.format {
         Format::Pretty => output::pretty(record, &view),
-        Format::Json => output::json(record),
-        Format::Jsonl => output::jsonl(record),
+        Format::Json => output::json(record, &view),
+        Format::Jsonl => output::jsonl(record, &view),
     };
     let color = cli.color();
     let written = spawn_blocking(move || match to_stderr {

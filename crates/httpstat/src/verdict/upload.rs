@@ -1,0 +1,136 @@
+//! What held back the request body, as its sender's kernel counts it.
+
+use std::time::Duration;
+
+use super::{
+    Bound, Evidence, Finding, GROWTH, LOSS, MIN_BAD_PACKETS, MIN_PACKETS, MIN_RTT, MOST, MUCH,
+    SLOW_START_ROUNDS, Stretch, is_inflated, milliseconds, percent,
+};
+use crate::{samples::Facts, units};
+
+pub(super) fn judge(stretch: &Stretch<'_>, sent: u64) -> Finding {
+    if let Some(finding) = stretch.is_too_little(sent) {
+        return finding;
+    }
+    let rules: [(Bound, fn(&Stretch<'_>) -> Option<Vec<Evidence>>); 7] = [
+        (Bound::PeerWindow, |stretch| peer_window(stretch, MOST)),
+        (Bound::SendBuffer, |stretch| send_buffer(stretch, MOST)),
+        (Bound::Path, loss),
+        (Bound::SlowStart, still_growing),
+        (Bound::Path, inflated),
+        (Bound::PeerWindow, |stretch| peer_window(stretch, MUCH)),
+        (Bound::SendBuffer, |stretch| send_buffer(stretch, MUCH)),
+    ];
+    for (bound, rule) in rules {
+        if let Some(evidence) = rule(stretch) {
+            return Finding::new(bound, evidence);
+        }
+    }
+    Finding::new(Bound::Unknown, inconspicuous(stretch, sent))
+}
+
+/// The time of which the limited times are a part: that with data on its way, if it is told.
+fn busy(stretch: &Stretch<'_>) -> Duration {
+    stretch.longer(|facts| facts.busy_time).unwrap_or(stretch.length)
+}
+
+fn limited(
+    stretch: &Stretch<'_>,
+    of: fn(&Facts) -> Option<Duration>,
+    least: f64,
+) -> Option<(Duration, f64)> {
+    let limited = stretch.longer(of)?;
+    let busy = busy(stretch);
+    let share = limited.as_secs_f64() / busy.as_secs_f64().max(f64::MIN_POSITIVE);
+    (limited >= MIN_LIMITED && share >= least).then_some((limited, share.min(1.0)))
+}
+
+fn peer_window(stretch: &Stretch<'_>, least: f64) -> Option<Vec<Evidence>> {
+    let (time, share) = limited(stretch, |facts| facts.peer_window_limited, least)?;
+    let text = format!(
+        "{} ({}) of the sending time stood still for the server's window",
+        units::time(time),
+        percent(share)
+    );
+    let mut evidence = vec![Evidence::new("peer_window_limited_share", share, text)];
+    let window = stretch.points.iter().filter_map(|point| point.facts.tx_window).min();
+    evidence.extend(window.map(|window| {
+        let text = format!("which was down to {}", units::bytes(window));
+        Evidence::new("least_peer_window_bytes", window as f64, text)
+    }));
+    Some(evidence)
+}
+
+fn send_buffer(stretch: &Stretch<'_>, least: f64) -> Option<Vec<Evidence>> {
+    let (time, share) = limited(stretch, |facts| facts.send_buffer_limited, least)?;
+    let text = format!(
+        "{} ({}) of the sending time stood still for room in the send buffer",
+        units::time(time),
+        percent(share)
+    );
+    Some(vec![Evidence::new("send_buffer_limited_share", share, text)])
+}
+
+fn loss(stretch: &Stretch<'_>) -> Option<Vec<Evidence>> {
+    let segments = stretch.growth(|facts| facts.tx_data_segs)?;
+    let again = stretch.growth(|facts| facts.retransmitted_segs)?;
+    let share = again as f64 / segments.max(1) as f64;
+    if segments < MIN_PACKETS || again < MIN_BAD_PACKETS || share < LOSS {
+        return None;
+    }
+    let text = format!(
+        "{} of {} segments ({:.1}%) were retransmitted",
+        units::count(again),
+        units::count(segments),
+        share * 100.0
+    );
+    let lost = Evidence::new("retransmitted_share", share, text);
+    Some([vec![lost], inflated(stretch).unwrap_or_default()].concat())
+}
+
+fn inflated(stretch: &Stretch<'_>) -> Option<Vec<Evidence>> {
+    let rtt = stretch.median(|facts| facts.rtt)?;
+    let least = stretch.last(|facts| facts.min_rtt)?;
+    let text =
+        format!("the round trip took {}, at the least {}", units::time(rtt), units::time(least));
+    is_inflated(rtt, least).then(|| vec![Evidence::new("rtt_ms", milliseconds(rtt), text)])
+}
+
+/// The congestion window grew to the end and never met its threshold.
+fn still_growing(stretch: &Stretch<'_>) -> Option<Vec<Evidence>> {
+    let rtt = stretch.last(|facts| facts.min_rtt).filter(|rtt| *rtt >= MIN_RTT)?;
+    let rounds = stretch.length.as_secs_f64() / rtt.as_secs_f64();
+    if !(2.0..=SLOW_START_ROUNDS).contains(&rounds) {
+        return None;
+    }
+    // What comes after the last byte was sent is no more of the course.
+    let sending: Vec<_> = stretch
+        .points
+        .iter()
+        .map(|point| &point.facts)
+        .filter(|facts| facts.in_flight_segs.is_none_or(|segs| segs > 0))
+        .collect();
+    let last = sending.last()?;
+    let middle = sending.get(sending.len() / 2)?;
+    let has_left = last.tx_ssthresh.zip(last.tx_cwnd).is_some_and(|(limit, cwnd)| cwnd >= limit);
+    let (from, to) = (middle.tx_cwnd_segs?, last.tx_cwnd_segs?);
+    if has_left || (to as f64) < from as f64 * GROWTH {
+        return None;
+    }
+    let text = format!(
+        "the congestion window grew from {} to {} segments in the second half, after \
+         {rounds:.0} round trips",
+        units::count(from),
+        units::count(to)
+    );
+    Some(vec![Evidence::new("cwnd_growth", to as f64 / from.max(1) as f64, text)])
+}
+
+fn inconspicuous(stretch: &Stretch<'_>, sent: u64) -> Vec<Evidence> {
+    let rate = sent as f64 / stretch.length.as_secs_f64().max(f64::MIN_POSITIVE);
+    let text = format!("bytes went at {}, and no limit shows at this end", units::rate(rate));
+    vec![Evidence::new("bytes_per_s", rate, text)]
+}
+
+/// Kernels count such times in steps of up to ten milliseconds.
+const MIN_LIMITED: Duration = Duration::from_millis(20);
