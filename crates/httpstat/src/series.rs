@@ -125,7 +125,9 @@ impl Series {
     /// known yet, or no more.
     pub(crate) fn columns(&self, total: Duration, columns: usize) -> Vec<Option<f64>> {
         let edge = |number: usize| total.mul_f64(number as f64 / columns.max(1) as f64);
-        (0..columns).map(|number| self.value(edge(number), edge(number + 1), number + 1 == columns)).collect()
+        (0..columns)
+            .map(|number| self.value(edge(number), edge(number + 1), number + 1 == columns))
+            .collect()
     }
 
     /// The least and the most of what is shown in columns: of the readings, or of the growth.

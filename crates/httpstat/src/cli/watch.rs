@@ -43,7 +43,8 @@ fn interval(text: &str) -> Result<Interval, &'static str> {
     if ["0", "off"].contains(&text) {
         return Ok(Interval(None));
     }
-    let milliseconds: f64 = text.parse().map_err(|_| "not a number of milliseconds, nor \"off\"")?;
+    let milliseconds: f64 =
+        text.parse().map_err(|_| "not a number of milliseconds, nor \"off\"")?;
     let interval = Duration::try_from_secs_f64(milliseconds / 1e3).map_err(|_| "out of range")?;
     match interval {
         interval if interval < SHORTEST => Err("must be at least 1, or 0 for none"),

@@ -34,14 +34,17 @@ pub(super) fn section(verdict: &Verdict, view: &View<'_>) -> String {
 /// What is spoken of, and what is said of it.
 pub(super) fn sentences(verdict: &Verdict) -> Vec<(String, String)> {
     let dominant = verdict.dominant.map(|dominant| {
-        let rest =
-            format!("took {:.0}% of the time, {}.", dominant.share * 100.0, units::time(dominant.length));
+        let rest = format!(
+            "took {:.0}% of the time, {}.",
+            dominant.share * 100.0,
+            units::time(dominant.length)
+        );
         (dominant.phase.title().to_owned(), rest)
     });
     let findings = [("Upload", &verdict.upload), ("Download", &verdict.transfer)];
-    let findings = findings.into_iter().filter_map(|(title, finding)| {
-        Some((format!("{title}:"), sentence(finding.as_ref()?)))
-    });
+    let findings = findings
+        .into_iter()
+        .filter_map(|(title, finding)| Some((format!("{title}:"), sentence(finding.as_ref()?))));
     dominant.into_iter().chain(findings).collect()
 }
 

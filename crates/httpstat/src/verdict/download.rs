@@ -123,11 +123,7 @@ impl<'a> View<'a> {
         let closed = Evidence::new(
             "window_closed_share",
             share,
-            format!(
-                "our window was closed for {} ({}) of it",
-                units::time(closed),
-                percent(share)
-            ),
+            format!("our window was closed for {} ({}) of it", units::time(closed), percent(share)),
         );
         let unread = Evidence::new(
             "unread_bytes",
