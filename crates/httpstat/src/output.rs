@@ -1,7 +1,10 @@
 //! What was learnt, for a person or for a program.
 
 mod history;
+mod html;
 mod json;
+mod markup;
+mod picture;
 mod pretty;
 mod socket;
 mod style;
@@ -12,7 +15,9 @@ mod waterfall;
 use std::path::Path;
 
 use crate::{cli::Cli, error::Error, hop::Hop};
+pub(crate) use html::html;
 pub(crate) use json::{json, jsonl};
+pub(crate) use picture::svg;
 pub(crate) use pretty::pretty;
 
 /// The result of a run: every request made, and why the run failed if it did.
@@ -22,6 +27,14 @@ pub(crate) struct Record {
     pub(crate) url: String,
     pub(crate) hops: Vec<Hop>,
     pub(crate) error: Option<Error>,
+}
+
+impl Record {
+    /// Why this request failed: the last one does if the run does.
+    fn error_of(&self, hop: &Hop) -> Option<&Error> {
+        let is_last = self.hops.last().is_some_and(|last| std::ptr::eq(last, hop));
+        self.error.as_ref().filter(|_| is_last)
+    }
 }
 
 /// How the pretty output is laid out.
@@ -51,6 +64,11 @@ impl<'a> View<'a> {
             timeline: cli.watch.timeline,
             saved_to: cli.output.as_deref(),
         }
+    }
+
+    /// Whether JSON lists every sample.
+    fn has_samples(&self) -> bool {
+        self.timeline || self.verbose
     }
 }
 

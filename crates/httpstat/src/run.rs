@@ -22,7 +22,7 @@ use crate::{
     output::{self, Record, View},
     redirect::Trail,
     request::{Ask, Draft},
-    sink::Sink,
+    sink::{Sink, write_whole},
     stop::Stops,
     target::{Target, redact},
     tls::{self, Trust},
@@ -36,12 +36,14 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     for hop in &mut record.hops {
         hop.collect();
     }
+    // A file that cannot be written is no reason to keep the report back.
+    let unsaved = in_event_loop(save(&cli, &record)).err();
     let unwritten = in_event_loop(print(&cli, &record)).err();
 
     // A report that is stuck in the standard error keeps all else out of it.
     let is_stuck =
         cli.body_to_stdout() && unwritten.as_ref().is_some_and(|error| error.kind != Kind::Output);
-    let error = record.error.or(unwritten);
+    let error = record.error.or(unwritten).or(unsaved);
     if let Some(error) = error.as_ref().filter(|_| !is_stuck) {
         complain(error);
     }
@@ -128,6 +130,26 @@ async fn aside<T: Send + 'static>(
         .heeded_by(spawn_blocking(work))
         .await
         .map_err(|stop| stop.error("what --data and --output name was not ready"))?
+        .map_err(|error| no_event_loop(error.into()))?
+}
+
+/// Writes the files that show the result, also that of a request that failed.
+async fn save(cli: &Cli, record: &Record) -> Result<(), Error> {
+    let page = cli.watch.html.as_ref().map(|path| (path.clone(), output::html(record)));
+    let picture = cli.watch.svg.as_ref().map(|path| (path.clone(), output::svg(record)));
+    if page.is_none() && picture.is_none() {
+        return Ok(());
+    }
+    let written = spawn_blocking(move || {
+        let written = [page, picture].into_iter().flatten();
+        let written: Vec<_> = written.map(|(path, text)| write_whole(&path, &text)).collect();
+        written.into_iter().collect()
+    });
+    Stops::new(None)
+        .map_err(no_event_loop)?
+        .heeded_by(written)
+        .await
+        .map_err(|stop| stop.error("nobody read what --html or --svg names"))?
         .map_err(|error| no_event_loop(error.into()))?
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
-use tcpinfo::TcpInfo;
+use tcpinfo::{TcpInfo, fields::Value};
 
 /// Declares the facts that a sample keeps: those of `TcpInfo` that change while bytes move, under
 /// the names and the keys that they have there.
@@ -25,15 +25,12 @@ macro_rules! facts {
             }
         }
 
-        impl Serialize for Facts {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let mut map = serializer.serialize_map(None)?;
-                $(if let Some(value) = self.$name {
-                    map.serialize_entry($key, &value.number())?;
-                })*
-                map.serialize_entry("readBytes", &self.read)?;
-                map.serialize_entry("writtenBytes", &self.written)?;
-                map.end()
+        impl Facts {
+            /// What is known of the kernel's facts, with their keys.
+            pub(crate) fn known(&self) -> impl Iterator<Item = (&'static str, Value)> {
+                [$(($key, self.$name.map(Value::from))),*]
+                    .into_iter()
+                    .filter_map(|(key, value)| Some((key, value?)))
             }
         }
 
@@ -70,6 +67,18 @@ facts! {
     busy_time: Duration, "busyTime";
     peer_window_limited: Duration, "peerWindowLimited";
     send_buffer_limited: Duration, "sendBufferLimited";
+}
+
+impl Serialize for Facts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (key, value) in self.known() {
+            map.serialize_entry(key, &value)?;
+        }
+        map.serialize_entry("readBytes", &self.read)?;
+        map.serialize_entry("writtenBytes", &self.written)?;
+        map.end()
+    }
 }
 
 impl Facts {
@@ -270,8 +279,8 @@ impl Gauge {
     /// Durations in nanoseconds.
     pub(crate) fn of(self, facts: &Facts) -> Option<u64> {
         match self {
-            Self::Rtt => facts.rtt.map(|time| time.number()),
-            Self::RxRtt => facts.rx_rtt.map(|time| time.number()),
+            Self::Rtt => facts.rtt.map(nanoseconds),
+            Self::RxRtt => facts.rx_rtt.map(nanoseconds),
             Self::Cwnd => facts.tx_cwnd_segs,
             Self::DeliveryRate => facts.delivery_rate,
             Self::RxWindow => facts.rx_window,
@@ -307,36 +316,8 @@ impl Serialize for Extremes {
     }
 }
 
-/// What JSON and the gauges have as plain numbers.
-pub(crate) trait Number {
-    type Plain: Serialize;
-
-    fn number(self) -> Self::Plain;
-}
-
-impl Number for Duration {
-    type Plain = u64;
-
-    /// Nanoseconds.
-    fn number(self) -> u64 {
-        u64::try_from(self.as_nanos()).unwrap_or(u64::MAX)
-    }
-}
-
-impl Number for u64 {
-    type Plain = Self;
-
-    fn number(self) -> Self {
-        self
-    }
-}
-
-impl Number for bool {
-    type Plain = Self;
-
-    fn number(self) -> Self {
-        self
-    }
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// About 20 seconds at the default interval, and one megabyte.

@@ -77,10 +77,15 @@ impl Course {
             let known = points.iter().filter_map(|point| Some((point.at, of(&point.facts)?)));
             known.map(|(at, value)| (timeline.offset(at), value as f64)).collect()
         };
+        let sent = points.last().map_or(0, |last| last.facts.written);
         let mut course = Self::default();
         for (gauge, title, unit, fold) in GAUGES {
             let points = series(&|facts| gauge.of(facts));
             let Some((least, most)) = history.extremes().of(gauge) else { continue };
+            // The server's room says nothing where hardly anything was sent.
+            if gauge == Gauge::TxWindow && sent < MUCH_SENT {
+                continue;
+            }
             // What never was anything needs no row.
             if !points.is_empty() && (most > 0 || fold == Fold::Least) {
                 let range = (least as f64, most as f64);
@@ -230,6 +235,9 @@ const GAUGES: [(Gauge, &str, Unit, Fold); 8] = [
     (Gauge::Unread, "Not yet read", Unit::Bytes, Fold::Most),
     (Gauge::Unsent, "Not yet sent", Unit::Bytes, Fold::Most),
 ];
+
+/// More than a request's head.
+const MUCH_SENT: u64 = 64 * 1024;
 
 type Count = fn(&Facts) -> Option<u64>;
 

@@ -21,11 +21,13 @@ pub(crate) struct WatchArgs {
     pub(crate) timeline: bool,
 
     /// Write the whole result as a web page that needs nothing else
-    #[arg(long, value_name = "FILE")]
+    ///
+    /// The file appears when it is complete, and also if the request failed.
+    #[arg(long, value_name = "FILE", value_parser = file)]
     pub(crate) html: Option<PathBuf>,
 
     /// Write phases and samples as a picture
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = file)]
     pub(crate) svg: Option<PathBuf>,
 }
 
@@ -36,6 +38,14 @@ impl WatchArgs {
     /// The time between samples; absent if none shall be taken.
     pub(crate) fn interval(&self) -> Option<Duration> {
         self.sample_interval.0
+    }
+}
+
+/// The standard output has the report.
+fn file(text: &str) -> Result<PathBuf, &'static str> {
+    match text {
+        "" | "-" => Err("must name a file"),
+        text => Ok(text.into()),
     }
 }
 

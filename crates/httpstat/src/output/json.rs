@@ -20,13 +20,19 @@ use crate::{
 /// The object over several lines.
 pub(crate) fn json(record: &Record, view: &View<'_>) -> String {
     let verdicts = verdicts(record);
-    finish(serde_json::to_string_pretty(&Document::of(record, &verdicts, view)))
+    finish(serde_json::to_string_pretty(&Document::of(record, &verdicts, view.has_samples())))
 }
 
 /// The object on one line.
 pub(crate) fn jsonl(record: &Record, view: &View<'_>) -> String {
     let verdicts = verdicts(record);
-    finish(serde_json::to_string(&Document::of(record, &verdicts, view)))
+    finish(serde_json::to_string(&Document::of(record, &verdicts, view.has_samples())))
+}
+
+/// The same for further use, without the samples.
+pub(super) fn value(record: &Record) -> serde_json::Value {
+    let verdicts = verdicts(record);
+    serde_json::to_value(Document::of(record, &verdicts, false)).unwrap_or_default()
 }
 
 fn verdicts(record: &Record) -> Vec<Verdict> {
@@ -116,7 +122,7 @@ struct Speed {
 struct Timings<'a>(&'a Timeline);
 
 impl<'a> Document<'a> {
-    fn of(record: &'a Record, verdicts: &'a [Verdict], view: &View<'_>) -> Self {
+    fn of(record: &'a Record, verdicts: &'a [Verdict], with_samples: bool) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
             url: &record.url,
@@ -126,7 +132,7 @@ impl<'a> Document<'a> {
                 .hops
                 .iter()
                 .zip(verdicts)
-                .map(|(hop, verdict)| Request::of(hop, verdict, view))
+                .map(|(hop, verdict)| Request::of(hop, verdict, with_samples))
                 .collect(),
         }
     }
@@ -144,7 +150,7 @@ impl<'a> Failure<'a> {
 }
 
 impl<'a> Request<'a> {
-    fn of(hop: &'a Hop, verdict: &'a Verdict, view: &View<'_>) -> Self {
+    fn of(hop: &'a Hop, verdict: &'a Verdict, with_samples: bool) -> Self {
         let attempts = hop.attempts.iter().map(|attempt| AttemptView::of(attempt, &hop.timeline));
         Self {
             request: RequestLine { method: hop.method.as_str(), url: hop.target.as_str() },
@@ -154,7 +160,7 @@ impl<'a> Request<'a> {
             response: hop.exchange.head.as_ref().map(|head| Response::of(head, hop)),
             speed: Speed::of(hop),
             connection: hop.socket.as_ref().and_then(|socket| socket.report()),
-            socket: HistoryView::of(hop, view.timeline || view.verbose),
+            socket: HistoryView::of(hop, with_samples),
             verdict: VerdictView::of(verdict),
         }
     }

@@ -7,7 +7,7 @@ use super::{
     waterfall,
 };
 use crate::{
-    series::{Course, Events, Series},
+    series::{Course, Events},
     units,
 };
 

@@ -122,7 +122,7 @@ impl Axis {
 }
 
 /// The next number of the series 1, 2, 5, 10, 20, 50 …
-fn round_up(number: u64) -> u64 {
+pub(super) fn round_up(number: u64) -> u64 {
     let mut power = 1u64;
     loop {
         for factor in [1, 2, 5] {
@@ -135,7 +135,7 @@ fn round_up(number: u64) -> u64 {
     }
 }
 
-fn share(part: Duration, total: Duration) -> String {
+pub(super) fn share(part: Duration, total: Duration) -> String {
     let percent = part.as_secs_f64() / total.as_secs_f64().max(f64::MIN_POSITIVE) * 100.0;
     match percent {
         p if p > 0.0 && p < 1.0 => "<1%".to_owned(),
