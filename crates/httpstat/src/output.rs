@@ -12,8 +12,6 @@ mod timeline;
 mod verdict;
 mod waterfall;
 
-use std::path::Path;
-
 use crate::{cli::Cli, error::Error, hop::Hop};
 pub(crate) use html::html;
 pub(crate) use json::{json, jsonl};
@@ -39,7 +37,7 @@ impl Record {
 
 /// How the pretty output is laid out.
 #[derive(Debug)]
-pub(crate) struct View<'a> {
+pub(crate) struct View {
     /// Columns that may be used.
     width: usize,
     /// Long headers are folded, which a program reading the output would not expect.
@@ -47,23 +45,15 @@ pub(crate) struct View<'a> {
     verbose: bool,
     /// Samples are shown.
     timeline: bool,
-    /// Where the body went.
-    saved_to: Option<&'a Path>,
 }
 
-impl<'a> View<'a> {
-    pub(crate) fn new(cli: &'a Cli, is_terminal: bool) -> Self {
+impl View {
+    pub(crate) fn new(cli: &Cli, is_terminal: bool) -> Self {
         let terminal = is_terminal.then(terminal_size::terminal_size).flatten();
         // Some terminals, as those of serial lines, say 0 because they do not know.
         let width = terminal.map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0);
         let width = width.map_or(MAX_WIDTH, |width| width.min(MAX_WIDTH));
-        Self {
-            width,
-            fold: is_terminal,
-            verbose: cli.verbose,
-            timeline: cli.watch.timeline,
-            saved_to: cli.output.as_deref(),
-        }
+        Self { width, fold: is_terminal, verbose: cli.verbose, timeline: cli.watch.timeline }
     }
 
     /// Whether JSON lists every sample.

@@ -18,11 +18,12 @@ use crate::{
     demo::Demo,
     error::{Error, Kind, reason},
     escape,
+    exchange::Versions,
     hop::{Hop, Plan},
     output::{self, Record, View},
     redirect::Trail,
     request::{Ask, Draft},
-    sink::{Sink, write_whole},
+    sink::write_whole,
     stop::Stops,
     target::{Target, redact},
     tls::{self, Trust},
@@ -72,11 +73,16 @@ async fn measure(cli: &Arc<Cli>, record: &mut Record) -> Result<(), Error> {
     let target = Target::parse(&url)?;
     target.as_str().clone_into(&mut record.url);
 
+    let route = cli.route()?;
+    let versions = cli.versions();
     let all = Arc::clone(cli);
     let roots = trust.clone();
-    let (mut prepared, mut sink) = aside(&mut stops, move || {
-        let first = Prepared::new(all.ask(target)?, &roots, None)?;
-        Ok((first, Sink::open(all.output.as_deref())?))
+    let wants_proxy_tls = route.proxies.want_tls();
+    let (mut prepared, mut sink, proxy_tls) = aside(&mut stops, move || {
+        let first = Prepared::new(all.ask(target)?, &roots, versions, None)?;
+        let sink = all.sink()?;
+        let proxy_tls = || tls::Client::new(&all.proxy_trust(), Versions::Http1).map(Arc::new);
+        Ok((first, sink, wants_proxy_tls.then(proxy_tls).transpose()?))
     })
     .await?;
     let mut trail = Trail::new(cli.max_redirs);
@@ -86,8 +92,10 @@ async fn measure(cli: &Arc<Cli>, record: &mut Record) -> Result<(), Error> {
         let mut hop = Hop::new(&ask, cli.watch.interval());
         let plan = Plan {
             draft,
+            versions,
             tls: client.clone(),
-            family: cli.family(),
+            proxy_tls: proxy_tls.clone(),
+            route: &route,
             connect_timeout: cli.connect_timeout,
             follows: cli.location.then_some(ask),
             sink: &mut sink,
@@ -98,7 +106,7 @@ async fn measure(cli: &Arc<Cli>, record: &mut Record) -> Result<(), Error> {
         outcome?;
         let Some(ask) = next else { return Ok(()) };
         let roots = trust.clone();
-        prepared = aside(&mut stops, move || Prepared::new(*ask, &roots, client)).await?;
+        prepared = aside(&mut stops, move || Prepared::new(*ask, &roots, versions, client)).await?;
     }
 }
 
@@ -111,10 +119,15 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(ask: Ask, trust: &Trust, client: Option<Arc<tls::Client>>) -> Result<Self, Error> {
+    fn new(
+        ask: Ask,
+        trust: &Trust,
+        versions: Versions,
+        client: Option<Arc<tls::Client>>,
+    ) -> Result<Self, Error> {
         let draft = Draft::new(&ask)?;
         let client = match client {
-            None if ask.target.is_https() => Some(Arc::new(tls::Client::new(trust)?)),
+            None if ask.target.is_https() => Some(Arc::new(tls::Client::new(trust, versions)?)),
             client => client,
         };
         Ok(Self { ask, draft, client })

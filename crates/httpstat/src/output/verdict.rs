@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A heading and a sentence for each finding, wrapped; empty if nothing can be said.
-pub(super) fn section(verdict: &Verdict, view: &View<'_>) -> String {
+pub(super) fn section(verdict: &Verdict, view: &View) -> String {
     let sentences = sentences(verdict);
     if sentences.is_empty() {
         return String::new();
