@@ -260,3 +260,5 @@ const GROWTH: f64 = 1.5;
 const SLOW_START_ROUNDS: f64 = 20.0;
 /// A round trip shorter than this is over before a sample sees it.
 const MIN_RTT: Duration = Duration::from_millis(1);
+/// A window used to this share lets nothing more through.
+const WINDOW_USED: f64 = 0.8;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     Bound, Evidence, Finding, GROWTH, LOSS, MIN_BAD_PACKETS, MIN_PACKETS, MIN_RTT, MOST, MUCH,
-    SLOW_START_ROUNDS, Stretch, is_inflated, milliseconds, percent,
+    SLOW_START_ROUNDS, Stretch, WINDOW_USED, is_inflated, milliseconds, percent,
 };
 use crate::{samples::Facts, units};
 
@@ -284,5 +284,3 @@ fn is_closed(facts: &Facts) -> bool {
 const STALL: Duration = Duration::from_millis(30);
 /// Segments this full or less were not cut from a queue.
 const SMALL_SEGMENT: f64 = 0.5;
-/// A window used to this share lets nothing more through.
-const WINDOW_USED: f64 = 0.8;

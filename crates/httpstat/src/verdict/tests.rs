@@ -371,6 +371,31 @@ fn a_small_send_buffer_binds_the_upload() {
 }
 
 #[test]
+fn a_send_buffer_that_runs_dry_binds_the_upload() {
+    let dry = |unsent: u64, in_flight: u64| {
+        Scene::upload(|number, facts| {
+            facts.written = 1_000 * u64::from(number + 1);
+            facts.unsent_bytes = Some(unsent);
+            facts.in_flight_segs = Some(in_flight);
+            facts.tx_mss = Some(1_448);
+        })
+        .up()
+    };
+    let finding = dry(0, 30);
+    assert_eq!(finding.bound, Bound::SendBuffer, "{finding:?}");
+    assert_eq!(value(&finding, "send_buffer_dry_share"), 1.0);
+    assert_eq!(dry(0, 95).bound, Bound::Unknown, "that is the congestion window");
+    assert_eq!(dry(5_000, 30).bound, Bound::Unknown, "that is the path");
+    // All was written at once: the rest is nobody's lack.
+    let written = Scene::upload(|_, facts| {
+        facts.written = 1_000;
+        facts.unsent_bytes = Some(0);
+        facts.in_flight_segs = Some(30);
+    });
+    assert_eq!(written.up().bound, Bound::Unknown);
+}
+
+#[test]
 fn retransmissions_and_queues_tell_of_the_path_of_an_upload() {
     let lossy =
         Scene::upload(|number, facts| facts.retransmitted_segs = Some(u64::from(number) * 2)).up();

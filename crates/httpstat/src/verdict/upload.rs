@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Bound, Evidence, Finding, GROWTH, LOSS, MIN_BAD_PACKETS, MIN_PACKETS, MIN_RTT, MOST, MUCH,
-    SLOW_START_ROUNDS, Stretch, is_inflated, milliseconds, percent,
+    Bound, Evidence, Finding, GROWTH, LOSS, MIN_BAD_PACKETS, MIN_PACKETS, MIN_READINGS, MIN_RTT,
+    MOST, MUCH, SLOW_START_ROUNDS, Stretch, WINDOW_USED, is_inflated, milliseconds, percent,
 };
 use crate::{samples::Facts, units};
 
@@ -12,9 +12,10 @@ pub(super) fn judge(stretch: &Stretch<'_>, sent: u64) -> Finding {
     if let Some(finding) = stretch.is_too_little(sent) {
         return finding;
     }
-    let rules: [(Bound, fn(&Stretch<'_>) -> Option<Vec<Evidence>>); 7] = [
+    let rules: [(Bound, fn(&Stretch<'_>) -> Option<Vec<Evidence>>); 8] = [
         (Bound::PeerWindow, |stretch| peer_window(stretch, MOST)),
         (Bound::SendBuffer, |stretch| send_buffer(stretch, MOST)),
+        (Bound::SendBuffer, dry_buffer),
         (Bound::Path, loss),
         (Bound::SlowStart, still_growing),
         (Bound::Path, inflated),
@@ -69,6 +70,40 @@ fn send_buffer(stretch: &Stretch<'_>, least: f64) -> Option<Vec<Evidence>> {
         percent(share)
     );
     Some(vec![Evidence::new("send_buffer_limited_share", share, text)])
+}
+
+/// The kernel had sent all that it held, and was allowed more, while there was more to send.
+///
+/// Linux does not count this as limited by the send buffer where one large write fills it.
+fn dry_buffer(stretch: &Stretch<'_>) -> Option<Vec<Evidence>> {
+    let all = stretch.last(|facts| Some(facts.written))?;
+    // Over a shorter path a program may simply not be as fast.
+    stretch.median(|facts| facts.rtt).filter(|rtt| *rtt >= MIN_RTT)?;
+    let unfinished: Vec<_> = stretch
+        .points
+        .iter()
+        .map(|point| &point.facts)
+        .filter(|facts| 0 < facts.written && facts.written < all)
+        .collect();
+    let dry = unfinished.iter().filter(|facts| is_dry(facts).unwrap_or_default());
+    let (dry, readings) = (dry.count(), unfinished.len());
+    let share = dry as f64 / readings.max(1) as f64;
+    if readings < MIN_READINGS || share < MOST {
+        return None;
+    }
+    let text = format!(
+        "at {dry} of {readings} readings the send buffer had nothing more to send, below the \
+         congestion window and the server's window"
+    );
+    Some(vec![Evidence::new("send_buffer_dry_share", share, text)])
+}
+
+fn is_dry(facts: &Facts) -> Option<bool> {
+    let (in_flight, cwnd) = (facts.in_flight_segs?, facts.tx_cwnd_segs?);
+    let bytes = in_flight * facts.tx_mss.unwrap_or_default();
+    let below = |part: u64, whole: u64| part as f64 <= whole as f64 * WINDOW_USED;
+    let window = facts.tx_window.is_none_or(|window| below(bytes, window));
+    Some(facts.unsent_bytes? == 0 && below(in_flight, cwnd) && window)
 }
 
 fn loss(stretch: &Stretch<'_>) -> Option<Vec<Evidence>> {
