@@ -12,7 +12,7 @@ pub(super) fn judge(stretch: &Stretch<'_>, sent: u64) -> Finding {
     if let Some(finding) = stretch.is_too_little(sent) {
         return finding;
     }
-    let rules: [(Bound, fn(&Stretch<'_>) -> Option<Vec<Evidence>>); 8] = [
+    let rules: [(Bound, Rule); 8] = [
         (Bound::PeerWindow, |stretch| peer_window(stretch, MOST)),
         (Bound::SendBuffer, |stretch| send_buffer(stretch, MOST)),
         (Bound::SendBuffer, dry_buffer),
@@ -29,6 +29,8 @@ pub(super) fn judge(stretch: &Stretch<'_>, sent: u64) -> Finding {
     }
     Finding::new(Bound::Unknown, inconspicuous(stretch, sent))
 }
+
+type Rule = fn(&Stretch<'_>) -> Option<Vec<Evidence>>;
 
 /// The time of which the limited times are a part: that with data on its way, if it is told.
 fn busy(stretch: &Stretch<'_>) -> Duration {

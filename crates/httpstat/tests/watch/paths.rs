@@ -51,11 +51,11 @@ const SCENE: &str = "HTTPSTAT_TEST_SCENE";
 /// If this process is one that a test has started, plays its scene.
 pub(crate) fn inside(_: &Arguments) -> Option<ExitCode> {
     let scene = env::var(SCENE).ok()?;
-    if !is_shaped(&scene) {
-        if let Err(error) = namespace::leave_host() {
-            eprintln!("{error}");
-            return Some(ExitCode::FAILURE);
-        }
+    if !is_shaped(&scene)
+        && let Err(error) = namespace::leave_host()
+    {
+        eprintln!("{error}");
+        return Some(ExitCode::FAILURE);
     }
     let works = match scene.as_str() {
         "relay" => return Some(code(Path::try_once().is_ok())),

@@ -10,12 +10,13 @@ use crate::{
 pub(crate) fn trials() -> Vec<Test> {
     let told = facts().is_some();
     let bytes = facts().is_some_and(|info| info.rx_bytes().is_some());
+    let drawn = bytes && facts().is_some_and(|info| info.rtt().is_some());
     vec![
         ("each_moment_of_a_request_is_there", told, each_moment as fn()),
         ("a_brief_request_has_its_moments", told, a_brief_request),
         ("samples_come_at_their_interval_and_count_every_byte", bytes, samples_count),
         ("samples_are_listed_only_when_asked_for", told, samples_when_asked),
-        ("the_timeline_is_drawn_below_the_phases", bytes, the_timeline_is_drawn),
+        ("the_timeline_is_drawn_below_the_phases", drawn, the_timeline_is_drawn),
         ("a_request_that_fails_has_its_socket", told, a_failed_request),
     ]
 }
