@@ -86,8 +86,9 @@ impl Course {
             if gauge == Gauge::TxWindow && sent < MUCH_SENT {
                 continue;
             }
-            // What never was anything needs no row.
-            if !points.is_empty() && (most > 0 || fold == Fold::Least) {
+            // What never changed says nothing, but everybody looks for the first ones.
+            let is_wanted = [Gauge::Rtt, Gauge::Cwnd, Gauge::DeliveryRate].contains(&gauge);
+            if !points.is_empty() && (least < most || is_wanted) {
                 let range = (least as f64, most as f64);
                 course.series.push(Series { title, unit, points, range, kind: Kind::Gauge(fold) });
             }
@@ -101,7 +102,7 @@ impl Course {
                 course.series.push(Series { title, unit, points, range: (0.0, 0.0), kind });
             }
         }
-        for (title, what, of) in EVENTS {
+        for (title, what, is_always, of) in EVENTS {
             let counts = series(&of);
             let Some(total) = counts.last().map(|last| last.1) else { continue };
             // A reading before the first is that of a connection without a past.
@@ -115,6 +116,9 @@ impl Course {
             });
             let events: Vec<_> = events.collect();
             let total = total as u64;
+            if total == 0 && !is_always {
+                continue;
+            }
             course.events.push(Events { title, what, total, events });
         }
         course
@@ -210,13 +214,19 @@ impl Unit {
         if least == most {
             return most;
         }
-        // The same unit need not be said twice.
+        // What both have in common need not be said twice: the unit, or all of it but the prefix.
         let start = |text: &str| text.find(|c: char| !c.is_ascii_digit() && !".,".contains(c));
-        let unit = |text: &str| start(text).map(|at| text[at..].to_owned());
-        match (start(&least), unit(&least) == unit(&most)) {
-            (Some(at), true) => format!("{}–{most}", &least[..at]),
-            _ => format!("{least}–{most}"),
-        }
+        let Some((number, unit)) = start(&least).map(|at| least.split_at(at)) else {
+            return format!("{least}–{most}");
+        };
+        let common = match self {
+            _ if most.ends_with(unit) && start(&most) == Some(most.len() - unit.len()) => unit,
+            Self::Bytes => "B",
+            Self::BytesPerSecond => "B/s",
+            Self::Nanoseconds | Self::Segments => "",
+        };
+        let prefix = unit.strip_suffix(common).unwrap_or(unit).trim_start();
+        format!("{number}{prefix}–{most}")
     }
 }
 
@@ -231,7 +241,7 @@ const GAUGES: [(Gauge, &str, Unit, Fold); 8] = [
     (Gauge::Cwnd, "Cong. window segs", Unit::Segments, Fold::Least),
     (Gauge::DeliveryRate, "Delivery rate", Unit::BytesPerSecond, Fold::Most),
     (Gauge::RxWindow, "Our window", Unit::Bytes, Fold::Least),
-    (Gauge::TxWindow, "Server's window", Unit::Bytes, Fold::Least),
+    (Gauge::TxWindow, "Peer's window", Unit::Bytes, Fold::Least),
     (Gauge::Unread, "Not yet read", Unit::Bytes, Fold::Most),
     (Gauge::Unsent, "Not yet sent", Unit::Bytes, Fold::Most),
 ];
@@ -244,9 +254,10 @@ type Count = fn(&Facts) -> Option<u64>;
 const COUNTERS: [(&str, Count); 2] =
     [("Received", |facts| facts.rx_bytes), ("Sent", |facts| facts.tx_bytes)];
 
-const EVENTS: [(&str, &str, Count); 2] = [
-    ("Retransmitted", "segments retransmitted", |facts| facts.retransmitted_segs),
-    ("Out of order", "packets received out of order", |facts| facts.rx_out_of_order_packets),
+/// Title, what was counted, whether none is news too, and the count.
+const EVENTS: [(&str, &str, bool, Count); 2] = [
+    ("Retransmitted", "segments retransmitted", true, |facts| facts.retransmitted_segs),
+    ("Out of order", "packets received out of order", false, |facts| facts.rx_out_of_order_packets),
 ];
 
 #[cfg(test)]
@@ -284,9 +295,9 @@ mod tests {
     fn a_range_says_its_unit_once_where_it_is_one() {
         assert_eq!(Unit::Nanoseconds.range(12e6, 48.2e6), "12.0–48.2ms");
         assert_eq!(Unit::Nanoseconds.range(900e3, 48.2e6), "900µs–48.2ms");
-        assert_eq!(Unit::BytesPerSecond.range(0.0, 93.4e6), "0 B/s–93.4 MB/s");
+        assert_eq!(Unit::BytesPerSecond.range(0.0, 93.4e6), "0–93.4 MB/s");
         assert_eq!(Unit::Segments.range(10.0, 1_480.0), "10–1,480");
         assert_eq!(Unit::Segments.range(10.0, 10.0), "10");
-        assert_eq!(Unit::Bytes.range(65_536.0, 6.3e6), "65.5 kB–6.30 MB");
+        assert_eq!(Unit::Bytes.range(65_536.0, 6.3e6), "65.5k–6.30 MB");
     }
 }

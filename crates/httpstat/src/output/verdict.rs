@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     View,
-    style::{FAINT, STRONG, paint},
+    style::{STRONG, paint},
 };
 use crate::{
     units,
@@ -19,14 +19,8 @@ pub(super) fn section(verdict: &Verdict, view: &View) -> String {
     }
     let mut text = paint(STRONG, "Verdict") + "\n";
     for (subject, rest) in sentences {
-        let wrapped = wrap(&format!("{subject} {rest}"), view.width);
-        let (first, others) = wrapped.split_once('\n').unwrap_or((&wrapped, ""));
-        text.push_str(first);
+        text.push_str(&wrap(&format!("{subject} {rest}"), view.width));
         text.push('\n');
-        if !others.is_empty() {
-            text.push_str(&paint(FAINT, others));
-            text.push('\n');
-        }
     }
     text
 }

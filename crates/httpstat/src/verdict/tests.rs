@@ -371,7 +371,7 @@ fn a_small_send_buffer_binds_the_upload() {
 }
 
 #[test]
-fn a_send_buffer_that_runs_dry_binds_the_upload() {
+fn a_dry_send_buffer_and_a_full_window_are_told_apart() {
     let dry = |unsent: u64, in_flight: u64| {
         Scene::upload(|number, facts| {
             facts.written = 1_000 * u64::from(number + 1);
@@ -384,8 +384,11 @@ fn a_send_buffer_that_runs_dry_binds_the_upload() {
     let finding = dry(0, 30);
     assert_eq!(finding.bound, Bound::SendBuffer, "{finding:?}");
     assert_eq!(value(&finding, "send_buffer_dry_share"), 1.0);
-    assert_eq!(dry(0, 95).bound, Bound::Unknown, "that is the congestion window");
-    assert_eq!(dry(5_000, 30).bound, Bound::Unknown, "that is the path");
+    assert_eq!(dry(0, 95).bound, Bound::Unknown, "the window is full, and nothing waits");
+    assert_eq!(dry(5_000, 30).bound, Bound::Unknown, "neither is in the way");
+    let full = dry(5_000, 95);
+    assert_eq!(full.bound, Bound::Path, "{full:?}");
+    assert_eq!(value(&full, "congestion_window_full_share"), 1.0);
     // All was written at once: the rest is nobody's lack.
     let written = Scene::upload(|_, facts| {
         facts.written = 1_000;

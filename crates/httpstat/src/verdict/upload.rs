@@ -12,7 +12,7 @@ pub(super) fn judge(stretch: &Stretch<'_>, sent: u64) -> Finding {
     if let Some(finding) = stretch.is_too_little(sent) {
         return finding;
     }
-    let rules: [(Bound, Rule); 8] = [
+    let rules: [(Bound, Rule); 9] = [
         (Bound::PeerWindow, |stretch| peer_window(stretch, MOST)),
         (Bound::SendBuffer, |stretch| send_buffer(stretch, MOST)),
         (Bound::SendBuffer, dry_buffer),
@@ -21,6 +21,7 @@ pub(super) fn judge(stretch: &Stretch<'_>, sent: u64) -> Finding {
         (Bound::Path, inflated),
         (Bound::PeerWindow, |stretch| peer_window(stretch, MUCH)),
         (Bound::SendBuffer, |stretch| send_buffer(stretch, MUCH)),
+        (Bound::Path, full_window),
     ];
     for (bound, rule) in rules {
         if let Some(evidence) = rule(stretch) {
@@ -78,26 +79,43 @@ fn send_buffer(stretch: &Stretch<'_>, least: f64) -> Option<Vec<Evidence>> {
 ///
 /// Linux does not count this as limited by the send buffer where one large write fills it.
 fn dry_buffer(stretch: &Stretch<'_>) -> Option<Vec<Evidence>> {
-    let all = stretch.last(|facts| Some(facts.written))?;
-    // Over a shorter path a program may simply not be as fast.
-    stretch.median(|facts| facts.rtt).filter(|rtt| *rtt >= MIN_RTT)?;
-    let unfinished: Vec<_> = stretch
-        .points
-        .iter()
-        .map(|point| &point.facts)
-        .filter(|facts| 0 < facts.written && facts.written < all)
-        .collect();
-    let dry = unfinished.iter().filter(|facts| is_dry(facts).unwrap_or_default());
-    let (dry, readings) = (dry.count(), unfinished.len());
-    let share = dry as f64 / readings.max(1) as f64;
-    if readings < MIN_READINGS || share < MOST {
-        return None;
-    }
+    let (dry, readings) = unfinished(stretch, is_dry)?;
     let text = format!(
         "at {dry} of {readings} readings the send buffer had nothing more to send, below the \
          congestion window and the server's window"
     );
+    let share = dry as f64 / readings as f64;
     Some(vec![Evidence::new("send_buffer_dry_share", share, text)])
+}
+
+/// More waited to be sent than the congestion window allows: what the path was taken to bear.
+fn full_window(stretch: &Stretch<'_>) -> Option<Vec<Evidence>> {
+    let is_full = |facts: &Facts| {
+        let (in_flight, cwnd) = (facts.in_flight_segs?, facts.tx_cwnd_segs?);
+        Some(facts.unsent_bytes? > 0 && in_flight as f64 > cwnd as f64 * WINDOW_USED)
+    };
+    let (full, readings) = unfinished(stretch, is_full)?;
+    let cwnd = stretch.median(|facts| facts.tx_cwnd_segs)?;
+    let text = format!(
+        "at {full} of {readings} readings the congestion window of {} segments was full while \
+         more waited",
+        units::count(cwnd)
+    );
+    Some(vec![Evidence::new("congestion_window_full_share", full as f64 / readings as f64, text)])
+}
+
+/// How many of the readings at which the program had more to send are so, if most are. Over a very
+/// short path it may be the program that is not fast enough.
+fn unfinished(stretch: &Stretch<'_>, is_so: fn(&Facts) -> Option<bool>) -> Option<(usize, usize)> {
+    stretch.median(|facts| facts.rtt).filter(|rtt| *rtt >= MIN_RTT)?;
+    let all = stretch.last(|facts| Some(facts.written))?;
+    let facts = stretch.points.iter().map(|point| &point.facts);
+    let unfinished: Vec<_> =
+        facts.filter(|facts| 0 < facts.written && facts.written < all).collect();
+    let readings = unfinished.len();
+    let number = unfinished.into_iter().filter(|facts| is_so(facts).unwrap_or_default()).count();
+    (readings >= MIN_READINGS && number as f64 >= readings as f64 * MOST)
+        .then_some((number, readings))
 }
 
 fn is_dry(facts: &Facts) -> Option<bool> {
