@@ -2,6 +2,7 @@
 
 mod data;
 mod generate;
+mod watch;
 mod way;
 
 use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
@@ -28,6 +29,7 @@ use crate::{
 };
 use data::DataArgs;
 pub(crate) use generate::Generated;
+pub(crate) use watch::WatchArgs;
 use way::WayArgs;
 
 /// Times one HTTP request phase by phase and shows the TCP socket underneath.
@@ -151,6 +153,9 @@ pub(crate) struct Cli {
 
     #[command(flatten)]
     pub(crate) tls: TlsArgs,
+
+    #[command(flatten)]
+    pub(crate) watch: WatchArgs,
 }
 
 /// How the result is printed.

@@ -19,12 +19,15 @@ use crate::{
     redirect,
     request::{Ask, Draft},
     route::Route,
+    samples::{History, Moment},
     sink::Sink,
     socket::Socket,
     stop::{Stop, Stops},
     target::{Endpoint, Target},
     timeline::{Phase, Timeline},
     tls::{self, Repeatable, Session},
+    verdict::{self, Verdict},
+    watch::Watch,
 };
 
 /// A request made and all that was learnt on the way, whether it succeeded or not.
@@ -45,6 +48,9 @@ pub(crate) struct Hop {
     pub(crate) saved_to: Option<PathBuf>,
     /// What a redirect asks for that is to be followed.
     pub(crate) next: Option<Box<Ask>>,
+    /// What the kernel said on the way, once all has ended.
+    pub(crate) history: History,
+    watch: Watch,
 }
 
 /// Everything that is decided before the clock starts.
@@ -68,7 +74,7 @@ pub(crate) struct Plan<'a> {
 }
 
 impl Hop {
-    pub(crate) fn new(ask: &Ask) -> Self {
+    pub(crate) fn new(ask: &Ask, interval: Option<Duration>) -> Self {
         Self {
             target: ask.target.clone(),
             method: ask.method.clone(),
@@ -81,12 +87,16 @@ impl Hop {
             exchange: Exchange::default(),
             saved_to: None,
             next: None,
+            history: History::default(),
+            watch: Watch::new(interval),
         }
     }
 
     /// Makes the request. What was learnt until a failure stays in `self`.
     pub(crate) async fn measure(&mut self, plan: Plan<'_>, stops: &mut Stops) -> Result<(), Error> {
-        let outcome = stops.heeded_by(self.request(plan)).await;
+        let watch = self.watch.clone();
+        let outcome = stops.heeded_by(watch.beside(self.request(plan))).await;
+        watch.note(Moment::End);
         self.settle(Instant::now());
         let outcome = outcome.unwrap_or_else(|stop| Err(self.stopped(stop)));
         if let (Ok(()), Some(socket)) = (&outcome, &mut self.socket) {
@@ -125,6 +135,7 @@ impl Hop {
         let is_agreed = self.tls.as_ref().is_some_and(Session::is_http2);
         let http2 = is_agreed || (versions == Versions::Http2 && forwarder.is_none());
         let endpoint = self.target.endpoint().to_string();
+        self.exchange.stamps.watched_by(&self.watch);
         let body = self.exchange.ask(stream, http2, draft, &endpoint).await?;
         let head = self.exchange.head.as_ref();
         let next = follows.zip(head).map(|(ask, head)| redirect::next(&ask, head));
@@ -168,7 +179,9 @@ impl Hop {
 
         let Some(client) = tls.filter(|_| self.target.is_https()) else { return Ok(stream) };
         self.timeline.enter(Phase::Tls, Instant::now());
-        client.handshake(&self.target, repeatable, stream, &mut self.tls).await
+        let stream = client.handshake(&self.target, repeatable, stream, &mut self.tls).await?;
+        self.watch.note(Moment::Tls);
+        Ok(stream)
     }
 
     /// Connects to what stands at the other end of the socket.
@@ -192,6 +205,7 @@ impl Hop {
             return Err(dial::failure(&self.attempts, endpoint));
         };
         let (stream, socket) = Socket::observe(stream);
+        self.watch.begin(socket.handle.clone());
         self.socket = Some(socket);
         Ok(Box::new(stream))
     }
@@ -205,6 +219,8 @@ impl Hop {
         if let Some(tls) = &mut self.tls {
             tls.settle();
         }
+        let report = self.socket.as_ref().and_then(Socket::report);
+        self.history = self.watch.history(report);
     }
 
     /// Bytes of the response body a second, over the whole request.
@@ -221,6 +237,12 @@ impl Hop {
     fn rate(&self, bytes: u64) -> Option<f64> {
         let seconds = self.timeline.total()?.as_secs_f64();
         (seconds > 0.0).then(|| bytes as f64 / seconds)
+    }
+
+    /// Where the time went, and what held the bytes back.
+    pub(crate) fn verdict(&self) -> Verdict {
+        let sent = if self.exchange.sent.is_some() { self.exchange.sent_bytes } else { 0 };
+        verdict::judge(&self.timeline, &self.history, sent, self.exchange.received_bytes)
     }
 
     /// Divides the exchange into its phases and ends the last one.

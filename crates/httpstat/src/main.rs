@@ -20,6 +20,8 @@ mod redirect;
 mod request;
 mod route;
 mod run;
+mod samples;
+mod series;
 mod sink;
 mod socket;
 mod stamp;
@@ -28,6 +30,8 @@ mod target;
 mod timeline;
 mod tls;
 mod units;
+mod verdict;
+mod watch;
 
 use std::process::ExitCode;
 

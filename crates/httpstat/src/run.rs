@@ -23,6 +23,7 @@ use crate::{
     output::{self, Record, View},
     redirect::Trail,
     request::{Ask, Draft},
+    sink::write_whole,
     stop::Stops,
     target::{Target, redact},
     tls::{self, Repeatable, Trust},
@@ -36,12 +37,14 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     for hop in &mut record.hops {
         hop.collect();
     }
+    // A file that cannot be written is no reason to keep the report back.
+    let unsaved = in_event_loop(save(&cli, &record)).err();
     let unwritten = in_event_loop(print(&cli, &record)).err();
 
     // A report that is stuck in the standard error keeps all else out of it.
     let is_stuck =
         cli.body_to_stdout() && unwritten.as_ref().is_some_and(|error| error.kind != Kind::Output);
-    let error = record.error.or(unwritten);
+    let error = record.error.or(unwritten).or(unsaved);
     if let Some(error) = error.as_ref().filter(|_| !is_stuck) {
         complain(error);
     }
@@ -105,7 +108,7 @@ async fn measure(cli: &Arc<Cli>, record: &mut Record) -> Result<(), Error> {
     loop {
         let Prepared { ask, draft, client } = prepared;
         trail.step(&ask)?;
-        let mut hop = Hop::new(&ask);
+        let mut hop = Hop::new(&ask, cli.watch.interval());
         let plan = Plan {
             draft,
             versions,
@@ -162,16 +165,36 @@ async fn aside<T: Send + 'static>(
         .map_err(|error| no_event_loop(error.into()))?
 }
 
+/// Writes the files that show the result, also that of a request that failed.
+async fn save(cli: &Cli, record: &Record) -> Result<(), Error> {
+    let page = cli.watch.html.as_ref().map(|path| (path.clone(), output::html(record)));
+    let picture = cli.watch.svg.as_ref().map(|path| (path.clone(), output::svg(record)));
+    if page.is_none() && picture.is_none() {
+        return Ok(());
+    }
+    let written = spawn_blocking(move || {
+        let written = [page, picture].into_iter().flatten();
+        let written: Vec<_> = written.map(|(path, text)| write_whole(&path, &text)).collect();
+        written.into_iter().collect()
+    });
+    Stops::new(None)
+        .map_err(no_event_loop)?
+        .heeded_by(written)
+        .await
+        .map_err(|stop| stop.error("nobody read what --html or --svg names"))?
+        .map_err(|error| no_event_loop(error.into()))?
+}
+
 /// Writes the report, beside the body if that has the standard output.
 async fn print(cli: &Cli, record: &Record) -> Result<(), Error> {
     let to_stderr = cli.body_to_stdout();
     let is_terminal =
         if to_stderr { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
-    let view = View::new(cli.verbose, is_terminal);
+    let view = View::new(cli, is_terminal);
     let text = match cli.format {
         Format::Pretty => output::pretty(record, &view),
-        Format::Json => output::json(record),
-        Format::Jsonl => output::jsonl(record),
+        Format::Json => output::json(record, &view),
+        Format::Jsonl => output::jsonl(record, &view),
     };
     let color = cli.color();
     let written = spawn_blocking(move || match to_stderr {

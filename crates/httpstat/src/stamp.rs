@@ -10,7 +10,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::frames::Frames;
+use crate::{frames::Frames, samples::Moment, watch::Watch};
 
 /// What was observed of one exchange, shared between the stream, the request body and the reader of
 /// the result.
@@ -36,6 +36,8 @@ pub(crate) struct Seen {
     /// HTTP has understood the response head.
     head_understood: bool,
     last_write: Option<Instant>,
+    /// Asks the kernel at the first byte.
+    watch: Watch,
 }
 
 /// How reading ended.
@@ -51,6 +53,11 @@ pub(crate) enum End {
 impl Stamps {
     pub(crate) fn seen(&self) -> Seen {
         self.with(|seen| seen.clone())
+    }
+
+    /// Lets this watch know of the first byte.
+    pub(crate) fn watched_by(&self, watch: &Watch) {
+        self.with(|seen| seen.watch = watch.clone());
     }
 
     /// Notes that no more of the request body will come.
@@ -150,6 +157,7 @@ impl<S> Stamped<S> {
             seen.beginning.extend(bytes.iter().take(room));
             if is_answer {
                 seen.first_byte.get_or_insert(now);
+                seen.watch.note(Moment::FirstByte);
             }
         });
     }
