@@ -15,6 +15,7 @@ mod output;
 mod payload;
 mod request;
 mod run;
+mod series;
 mod sink;
 mod socket;
 mod stamp;

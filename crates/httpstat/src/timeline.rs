@@ -20,6 +20,10 @@ pub(crate) enum Phase {
 }
 
 impl Phase {
+    /// Every phase, in the order in which they happen.
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Dns, Self::Connect, Self::Tls, Self::Send, Self::Server, Self::Transfer];
+
     /// The name in the JSON output.
     pub(crate) const fn key(self) -> &'static str {
         match self {
