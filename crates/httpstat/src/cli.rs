@@ -4,9 +4,17 @@ use std::{fmt::Write as _, path::PathBuf, time::Duration};
 
 use anstream::ColorChoice;
 use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
-use hyper::Method;
+use hyper::{Method, header::HeaderMap};
 
-use crate::{dial::Family, error::Kind, request::HeaderEdit, sink, tls::Trust};
+use crate::{
+    dial::Family,
+    error::{Error, Kind},
+    payload::Payload,
+    request::{Ask, HeaderEdit, Wishes},
+    sink,
+    target::Target,
+    tls::Trust,
+};
 
 /// Times one HTTP request phase by phase and shows the TCP socket underneath.
 #[derive(Debug, Parser)]
@@ -26,15 +34,26 @@ pub(crate) struct Cli {
     /// "@-" is the standard input. Unless given with -H, the content type is
     /// application/x-www-form-urlencoded.
     #[arg(short, long, value_name = "DATA", conflicts_with = "head")]
-    pub(crate) data: Vec<String>,
+    data: Vec<String>,
 
     /// Send a header; "Name:" omits a default one, "Name;" sends it empty
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
-    pub(crate) headers: Vec<HeaderEdit>,
+    headers: Vec<HeaderEdit>,
 
     /// Ask for the header only
     #[arg(short = 'I', long)]
     head: bool,
+
+    /// Follow redirects, each shown as a request of its own
+    ///
+    /// Credentials and cookies are not sent to another origin. What a redirect says itself is not
+    /// saved: --output gets the last response.
+    #[arg(short = 'L', long)]
+    pub(crate) location: bool,
+
+    /// Follow this many redirects at most
+    #[arg(long, value_name = "NUMBER", default_value_t = 10)]
+    pub(crate) max_redirs: usize,
 
     /// Accept any certificate
     #[arg(short = 'k', long)]
@@ -124,7 +143,22 @@ impl Cli {
         self.verbose && self.url.is_none() && !self.demo
     }
 
-    pub(crate) fn method(&self) -> Method {
+    /// The first request; files given to `--data` are looked at here.
+    pub(crate) fn ask(&self, target: Target) -> Result<Ask, Error> {
+        let payload = match self.data.as_slice() {
+            [] => None,
+            data => Some(Payload::from_arguments(data)?),
+        };
+        let wishes = Wishes {
+            method: self.method(),
+            headers: HeaderMap::new(),
+            edits: self.headers.clone(),
+            payload,
+        };
+        Ok(Ask::new(target, wishes))
+    }
+
+    fn method(&self) -> Method {
         match &self.request {
             Some(method) => method.clone(),
             None if self.head => Method::HEAD,

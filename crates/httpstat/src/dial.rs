@@ -12,7 +12,7 @@ use url::Host;
 
 use crate::{
     error::{Error, Kind, reason},
-    target::Target,
+    target::Endpoint,
 };
 
 /// Which addresses may be used.
@@ -42,20 +42,20 @@ impl Family {
     }
 }
 
-/// The address in the URL, if it holds one, so that nothing needs to be looked up.
-pub(crate) fn literal(target: &Target) -> Option<SocketAddr> {
-    let ip = match target.host() {
+/// The address, if it is one already, so that nothing needs to be looked up.
+pub(crate) fn literal(endpoint: &Endpoint) -> Option<SocketAddr> {
+    let ip = match endpoint.host {
         Host::Ipv4(ip) => IpAddr::from(ip),
         Host::Ipv6(ip) => IpAddr::from(ip),
         Host::Domain(_) => return None,
     };
-    Some(SocketAddr::new(ip, target.port()))
+    Some(SocketAddr::new(ip, endpoint.port))
 }
 
 /// Asks the system's resolver, the one every other program here uses.
-pub(crate) async fn resolve(target: &Target) -> Result<Vec<SocketAddr>, Error> {
-    let host = target.host().to_string();
-    match tokio::net::lookup_host((host.as_str(), target.port())).await {
+pub(crate) async fn resolve(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, Error> {
+    let host = endpoint.host.to_string();
+    match tokio::net::lookup_host((host.as_str(), endpoint.port)).await {
         Ok(found) => Ok(found.collect()),
         Err(error) => {
             let why = reason(&error).replace("failed to lookup address information: ", "");
@@ -73,7 +73,7 @@ pub(crate) async fn resolve(target: &Target) -> Result<Vec<SocketAddr>, Error> {
 pub(crate) fn order(
     found: &[SocketAddr],
     family: Family,
-    target: &Target,
+    endpoint: &Endpoint,
 ) -> Result<VecDeque<SocketAddr>, Error> {
     let mut unique: Vec<SocketAddr> = Vec::new();
     for address in found {
@@ -92,7 +92,7 @@ pub(crate) fn order(
     }
     ordered.extend(other);
     if ordered.is_empty() {
-        let message = format!("{} has no {}address", target.host(), family.name());
+        let message = format!("{} has no {}address", endpoint.host, family.name());
         return Err(Error::new(Kind::Resolve, message));
     }
     Ok(ordered)
@@ -171,7 +171,7 @@ pub(crate) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 }
 
 /// Why no attempt succeeded.
-pub(crate) fn failure(attempts: &[Attempt], target: &Target) -> Error {
+pub(crate) fn failure(attempts: &[Attempt], endpoint: &Endpoint) -> Error {
     let failed = attempts.iter().filter_map(|attempt| match &attempt.outcome {
         Outcome::Failed { kind, reason } => Some((attempt.address, *kind, reason)),
         _ => None,
@@ -180,7 +180,7 @@ pub(crate) fn failure(attempts: &[Attempt], target: &Target) -> Error {
         failed.clone().map(|(address, _, reason)| format!("{address} ({reason})")).collect();
     let all = |wanted| failed.clone().all(|(_, kind, _)| kind == wanted);
     let hint = if all(io::ErrorKind::ConnectionRefused) {
-        format!("; is a server listening on port {}?", target.port())
+        format!("; is a server listening on port {}?", endpoint.port)
     } else if all(io::ErrorKind::NetworkUnreachable) {
         "; is this machine online?".to_owned()
     } else {
@@ -214,22 +214,22 @@ mod tests {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
-    fn target() -> Target {
-        Target::parse("http://example.com/").unwrap()
+    fn endpoint() -> Endpoint {
+        Endpoint { host: Host::Domain("example.com".to_owned()), port: 80 }
     }
 
     #[test]
     fn families_alternate_from_the_resolvers_first_choice() {
         let found = addresses(&[V6[0], V6[1], V6[2], V4[0], V4[0], V4[1]]);
-        let any = order(&found, Family::Any, &target()).unwrap();
+        let any = order(&found, Family::Any, &endpoint()).unwrap();
         assert_eq!(any, addresses(&[V6[0], V4[0], V6[1], V4[1], V6[2]]));
-        let only = order(&found, Family::Ipv4, &target()).unwrap();
+        let only = order(&found, Family::Ipv4, &endpoint()).unwrap();
         assert_eq!(only, addresses(&V4));
     }
 
     #[test]
     fn a_family_without_addresses_is_a_failed_lookup() {
-        let error = order(&addresses(&V6), Family::Ipv4, &target()).unwrap_err();
+        let error = order(&addresses(&V6), Family::Ipv4, &endpoint()).unwrap_err();
         assert_eq!(error.kind, Kind::Resolve);
         assert!(error.message.contains("no IPv4 address"), "{error}");
     }
@@ -290,7 +290,7 @@ mod tests {
         .await;
         assert_eq!(winner, None);
         assert_eq!(attempts.len(), 3);
-        let error = failure(&attempts, &target());
+        let error = failure(&attempts, &endpoint());
         assert_eq!(error.kind, Kind::Connect);
         assert!(error.message.contains("listening on port 80"), "{error}");
     }

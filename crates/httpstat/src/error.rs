@@ -41,6 +41,7 @@ pub(crate) enum Kind {
     Data,
     Timeout,
     Handshake,
+    Redirect,
     Empty,
     Send,
     Receive,
@@ -51,7 +52,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the exit codes.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Url,
         Self::Resolve,
         Self::Connect,
@@ -61,6 +62,7 @@ impl Kind {
         Self::Data,
         Self::Timeout,
         Self::Handshake,
+        Self::Redirect,
         Self::Empty,
         Self::Send,
         Self::Receive,
@@ -95,6 +97,7 @@ impl Kind {
             Self::Data => (26, "data", "the file given to --data could not be read"),
             Self::Timeout => (28, "timeout", "a time limit was reached"),
             Self::Handshake => (35, "handshake", "the TLS handshake failed"),
+            Self::Redirect => (47, "redirect", "a redirect could not be followed"),
             Self::Empty => (52, "empty", "the server closed without answering"),
             Self::Send => (55, "send", "sending the request failed"),
             Self::Receive => (56, "receive", "receiving the response failed"),

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::{
     error::Error,
     failure,
-    payload::Payload,
+    payload::Upload,
     request::Draft,
     sink::Sink,
     stamp::{Stamped, Stamps},
@@ -57,15 +57,14 @@ pub(crate) struct Head {
 }
 
 impl Exchange {
-    /// Sends the request and takes the response to its end, which is the returned moment.
-    pub(crate) async fn run(
+    /// Sends the request and takes the head of the response; its body is returned, to be taken.
+    pub(crate) async fn ask(
         &mut self,
         stream: Box<dyn Stream>,
         http2: bool,
         draft: Draft,
-        sink: &mut Sink,
         endpoint: &str,
-    ) -> Result<Instant, Error> {
+    ) -> Result<Incoming, Error> {
         self.sent_bytes = draft.payload_len();
         let response = match http2 {
             true => self.over_http2(stream, draft, endpoint).await?,
@@ -79,7 +78,26 @@ impl Exchange {
             reason: head.extensions.get::<ReasonPhrase>().map(|reason| reason.as_bytes().to_vec()),
             headers: head.headers,
         });
-        self.take_body(body, sink, endpoint).await?;
+        Ok(body)
+    }
+
+    /// Takes the body to its end, which is the returned moment.
+    pub(crate) async fn take(
+        &mut self,
+        mut body: Incoming,
+        sink: &mut Sink,
+        endpoint: &str,
+    ) -> Result<Instant, Error> {
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| {
+                failure::of_body(&error, &self.stamps.seen(), self.received_bytes, endpoint)
+            })?;
+            let data: Bytes = frame.into_data().unwrap_or_default();
+            self.received_bytes += data.len() as u64;
+            if sink.write(data).await?.is_break() {
+                break;
+            }
+        }
         Ok(Instant::now())
     }
 
@@ -123,27 +141,10 @@ impl Exchange {
         tokio::spawn(connection);
         sender.send_request(request).await.map_err(failed)
     }
-
-    async fn take_body(
-        &mut self,
-        mut body: Incoming,
-        sink: &mut Sink,
-        endpoint: &str,
-    ) -> Result<(), Error> {
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| {
-                failure::of_body(&error, &self.stamps.seen(), self.received_bytes, endpoint)
-            })?;
-            let data: Bytes = frame.into_data().unwrap_or_default();
-            self.received_bytes += data.len() as u64;
-            sink.write(data).await?;
-        }
-        Ok(())
-    }
 }
 
 impl Sent {
-    fn of(request: &Request<Payload>, version: &str) -> Self {
+    fn of(request: &Request<Upload>, version: &str) -> Self {
         let line = format!("{} {} {version}", request.method(), request.uri());
         Self { line, headers: request.headers().clone() }
     }

@@ -1,6 +1,10 @@
 //! One request, measured from the name lookup to the last byte.
 
-use std::time::{Duration, Instant};
+use std::{
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use hyper::Method;
 use tokio::time::timeout;
@@ -9,7 +13,8 @@ use crate::{
     dial::{self, Attempt, Family},
     error::Error,
     exchange::{Exchange, Stream},
-    request::Draft,
+    redirect,
+    request::{Ask, Draft},
     sink::Sink,
     socket::Socket,
     stop::{Stop, Stops},
@@ -28,35 +33,44 @@ pub(crate) struct Hop {
     pub(crate) socket: Option<Socket>,
     pub(crate) tls: Option<Session>,
     pub(crate) exchange: Exchange,
+    /// What a redirect asks for that is to be followed.
+    pub(crate) next: Option<Box<Ask>>,
+    /// The response led elsewhere, and its body went nowhere.
+    pub(crate) is_left: bool,
 }
 
 /// Everything that is decided before the clock starts.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub(crate) struct Plan<'a> {
     pub(crate) draft: Draft,
-    /// Absent for `http`.
-    pub(crate) tls: Option<tls::Client>,
+    /// Used for `https` only.
+    pub(crate) tls: Option<Arc<tls::Client>>,
     pub(crate) family: Family,
     /// For name lookup, TCP and TLS together; absent means for ever.
     pub(crate) connect_timeout: Option<Duration>,
-    pub(crate) sink: Sink,
+    /// What the request was made from, if redirects are to be followed.
+    pub(crate) follows: Option<Ask>,
+    /// Taken by the response that leads nowhere else.
+    pub(crate) sink: &'a mut Sink,
 }
 
 impl Hop {
-    pub(crate) fn new(target: Target, method: Method) -> Self {
+    pub(crate) fn new(ask: &Ask) -> Self {
         Self {
-            target,
-            method,
+            target: ask.target.clone(),
+            method: ask.method.clone(),
             timeline: Timeline::default(),
             attempts: Vec::new(),
             socket: None,
             tls: None,
             exchange: Exchange::default(),
+            next: None,
+            is_left: false,
         }
     }
 
     /// Makes the request. What was learnt until a failure stays in `self`.
-    pub(crate) async fn measure(&mut self, plan: Plan, stops: &mut Stops) -> Result<(), Error> {
+    pub(crate) async fn measure(&mut self, plan: Plan<'_>, stops: &mut Stops) -> Result<(), Error> {
         let outcome = stops.heeded_by(self.request(plan)).await;
         self.settle(Instant::now());
         let outcome = outcome.unwrap_or_else(|stop| Err(self.stopped(stop)));
@@ -69,8 +83,8 @@ impl Hop {
         })
     }
 
-    async fn request(&mut self, plan: Plan) -> Result<(), Error> {
-        let Plan { draft, tls, family, connect_timeout, mut sink } = plan;
+    async fn request(&mut self, plan: Plan<'_>) -> Result<(), Error> {
+        let Plan { draft, tls, family, connect_timeout, follows, sink } = plan;
         let established = self.establish(tls, family);
         let stream = match connect_timeout {
             Some(limit) => timeout(limit, established).await.unwrap_or_else(|_| {
@@ -80,33 +94,42 @@ impl Hop {
         }?;
         self.timeline.enter(Phase::Send, Instant::now());
         let http2 = self.tls.as_ref().is_some_and(Session::is_http2);
-        let endpoint = self.target.endpoint();
-        let ended = self.exchange.run(stream, http2, draft, &mut sink, &endpoint).await?;
+        let endpoint = self.target.endpoint().to_string();
+        let body = self.exchange.ask(stream, http2, draft, &endpoint).await?;
+        let head = self.exchange.head.as_ref();
+        let next = follows.zip(head).map(|(ask, head)| redirect::next(&ask, head));
+        self.next = next.transpose()?.flatten().map(Box::new);
+        self.is_left = self.next.is_some();
+        let mut skim = Sink::skim();
+        let sink = if self.is_left { &mut skim } else { sink };
+        let ended = self.exchange.take(body, sink, &endpoint).await?;
         self.settle(ended);
-        sink.finish()
+        mem::take(sink).finish()
     }
 
     async fn establish(
         &mut self,
-        tls: Option<tls::Client>,
+        tls: Option<Arc<tls::Client>>,
         family: Family,
     ) -> Result<Box<dyn Stream>, Error> {
-        let found = match dial::literal(&self.target) {
+        let endpoint = self.target.endpoint();
+        let found = match dial::literal(&endpoint) {
             Some(address) => vec![address],
             None => {
                 self.timeline.enter(Phase::Dns, Instant::now());
-                dial::resolve(&self.target).await?
+                dial::resolve(&endpoint).await?
             }
         };
-        let addresses = dial::order(&found, family, &self.target)?;
+        let addresses = dial::order(&found, family, &endpoint)?;
 
         self.timeline.enter(Phase::Connect, Instant::now());
         let Some(stream) = dial::race(addresses, &mut self.attempts, dial::connect).await else {
-            return Err(dial::failure(&self.attempts, &self.target));
+            return Err(dial::failure(&self.attempts, &endpoint));
         };
         let (stream, socket) = Socket::observe(stream);
         self.socket = Some(socket);
-        let Some(client) = tls else { return Ok(Box::new(stream)) };
+        let client = tls.filter(|_| self.target.is_https());
+        let Some(client) = client else { return Ok(Box::new(stream)) };
 
         self.timeline.enter(Phase::Tls, Instant::now());
         let (stream, session) = client.handshake(&self.target, stream).await?;

@@ -13,9 +13,73 @@ use hyper::{
 
 use crate::{
     error::{Error, Kind},
-    payload::Payload,
+    payload::{Payload, Upload},
     target::Target,
 };
+
+/// What the user wants of a request, wherever it goes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wishes {
+    pub(crate) method: Method,
+    /// In the place of the defaults, and changed by the edits.
+    pub(crate) headers: HeaderMap,
+    pub(crate) edits: Vec<HeaderEdit>,
+    pub(crate) payload: Option<Payload>,
+}
+
+/// A request as it was decided on, from which a redirect makes the next.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    pub(crate) target: Target,
+    pub(crate) method: Method,
+    headers: HeaderMap,
+    edits: Vec<HeaderEdit>,
+    pub(crate) payload: Option<Payload>,
+    /// A redirect has led away from the origin that the user named.
+    pub(crate) is_elsewhere: bool,
+}
+
+impl Ask {
+    pub(crate) fn new(target: Target, wishes: Wishes) -> Self {
+        let Wishes { method, headers: wanted, edits, payload } = wishes;
+        let mut headers = HeaderMap::new();
+        headers.insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE));
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        if payload.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(FORM));
+        }
+        let mut ask = Self { target, method, headers, edits, payload, is_elsewhere: false };
+        ask.identify();
+        ask.headers.extend(wanted);
+        ask
+    }
+
+    /// Changes where the request goes.
+    pub(crate) fn go_to(&mut self, target: Target) {
+        self.target = target;
+        self.identify();
+    }
+
+    /// Sends these headers no longer.
+    pub(crate) fn forget(&mut self, names: &[HeaderName]) {
+        for name in names {
+            self.headers.remove(name);
+        }
+        self.edits.retain(|edit| !names.contains(edit.name()));
+    }
+
+    /// The headers that will be sent or left out, of those that can be chosen.
+    #[cfg(test)]
+    pub(crate) fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.headers.keys().chain(self.edits.iter().map(HeaderEdit::name))
+    }
+
+    fn identify(&mut self) {
+        if let Some(credentials) = &self.target.credentials {
+            self.headers.insert(AUTHORIZATION, credentials.header());
+        }
+    }
+}
 
 /// A request that is complete but for the protocol it will be sent over.
 #[derive(Debug)]
@@ -25,35 +89,25 @@ pub(crate) struct Draft {
     authority: HeaderValue,
     path: PathAndQuery,
     headers: HeaderMap,
-    payload: Payload,
+    payload: Upload,
 }
 
 impl Draft {
-    /// The defaults, as changed by `edits`.
-    pub(crate) fn new(
-        target: &Target,
-        method: Method,
-        edits: &[HeaderEdit],
-        payload: Option<Payload>,
-    ) -> Result<Self, Error> {
+    pub(crate) fn new(ask: &Ask) -> Result<Self, Error> {
+        let target = &ask.target;
         let malformed =
             |what: &str| Error::new(Kind::Url, format!("{what} of {}", target.as_str()));
-        let mut headers = HeaderMap::new();
-        headers.insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE));
-        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        let mut headers = ask.headers.clone();
         let host = HeaderValue::try_from(target.authority())
             .map_err(|_| malformed("cannot send the host name"))?;
         headers.insert(HOST, host.clone());
-        if let Some(credentials) = &target.credentials {
-            headers.insert(AUTHORIZATION, credentials.header());
-        }
+        let payload = ask.payload.as_ref().map(Payload::open).transpose()?;
         if let Some(payload) = &payload {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(FORM));
             headers.insert(CONTENT_LENGTH, HeaderValue::from(payload.len()));
         }
-        apply(&mut headers, edits);
+        apply(&mut headers, &ask.edits);
         Ok(Self {
-            method,
+            method: ask.method.clone(),
             // HTTP cannot do without it, so that it can be replaced but not omitted.
             authority: headers.remove(HOST).unwrap_or(host),
             path: PathAndQuery::from_str(target.path_and_query())
@@ -69,7 +123,7 @@ impl Draft {
     }
 
     /// For HTTP/1.1: the path alone, and a `Host` header in front.
-    pub(crate) fn into_http1(self) -> Request<Payload> {
+    pub(crate) fn into_http1(self) -> Request<Upload> {
         let mut request = Request::new(self.payload);
         *request.method_mut() = self.method;
         *request.uri_mut() = Uri::from(self.path);
@@ -79,7 +133,7 @@ impl Draft {
     }
 
     /// For HTTP/2: the whole URL, from which the pseudo-headers are made.
-    pub(crate) fn into_http2(self) -> Result<Request<Payload>, Error> {
+    pub(crate) fn into_http2(self) -> Result<Request<Upload>, Error> {
         let authority = Authority::try_from(self.authority.as_bytes()).map_err(|_| {
             Error::new(Kind::Send, "the Host header given with -H cannot be sent over HTTP/2")
         })?;
@@ -104,6 +158,14 @@ pub(crate) enum HeaderEdit {
     Send(HeaderName, HeaderValue),
     /// `Name:`
     Omit(HeaderName),
+}
+
+impl HeaderEdit {
+    fn name(&self) -> &HeaderName {
+        match self {
+            Self::Send(name, _) | Self::Omit(name) => name,
+        }
+    }
 }
 
 impl FromStr for HeaderEdit {
@@ -159,8 +221,9 @@ mod tests {
     use super::*;
 
     fn draft(url: &str, edits: &[&str]) -> Draft {
-        let edits: Vec<_> = edits.iter().map(|edit| edit.parse().unwrap()).collect();
-        Draft::new(&Target::parse(url).unwrap(), Method::GET, &edits, None).unwrap()
+        let edits = edits.iter().map(|edit| edit.parse().unwrap()).collect();
+        let wishes = Wishes { edits, ..Wishes::default() };
+        Draft::new(&Ask::new(Target::parse(url).unwrap(), wishes)).unwrap()
     }
 
     #[test]

@@ -20,8 +20,8 @@ use crate::{
     escape,
     hop::{Hop, Plan},
     output::{self, Record, View},
-    payload::Payload,
-    request::Draft,
+    redirect::Trail,
+    request::{Ask, Draft},
     sink::Sink,
     stop::Stops,
     target::{Target, redact},
@@ -70,29 +70,65 @@ async fn measure(cli: &Arc<Cli>, record: &mut Record) -> Result<(), Error> {
     let target = Target::parse(&url)?;
     target.as_str().clone_into(&mut record.url);
 
-    let mut hop = Hop::new(target.clone(), cli.method());
-    let cli = Arc::clone(cli);
-    // Input and output may be pipes whose other end is slow to come.
-    let prepared = spawn_blocking(move || prepare(&cli, &target, &trust));
-    let plan = stops
-        .heeded_by(prepared)
-        .await
-        .map_err(|stop| stop.error("what --data and --output name was not ready"))?
-        .map_err(|error| no_event_loop(error.into()))??;
-    let outcome = hop.measure(plan, &mut stops).await;
-    record.hops.push(hop);
-    outcome
+    let all = Arc::clone(cli);
+    let roots = trust.clone();
+    let (mut prepared, mut sink) = aside(&mut stops, move || {
+        let first = Prepared::new(all.ask(target)?, &roots, None)?;
+        Ok((first, Sink::open(all.output.as_deref())?))
+    })
+    .await?;
+    let mut trail = Trail::new(cli.max_redirs);
+    loop {
+        let Prepared { ask, draft, client } = prepared;
+        trail.step(&ask)?;
+        let mut hop = Hop::new(&ask);
+        let plan = Plan {
+            draft,
+            tls: client.clone(),
+            family: cli.family(),
+            connect_timeout: cli.connect_timeout,
+            follows: cli.location.then_some(ask),
+            sink: &mut sink,
+        };
+        let outcome = hop.measure(plan, &mut stops).await;
+        let next = hop.next.take();
+        record.hops.push(hop);
+        outcome?;
+        let Some(ask) = next else { return Ok(()) };
+        let roots = trust.clone();
+        prepared = aside(&mut stops, move || Prepared::new(*ask, &roots, client)).await?;
+    }
 }
 
-fn prepare(cli: &Cli, target: &Target, trust: &Trust) -> Result<Plan, Error> {
-    let payload = (!cli.data.is_empty()).then(|| Payload::from_arguments(&cli.data)).transpose()?;
-    Ok(Plan {
-        draft: Draft::new(target, cli.method(), &cli.headers, payload)?,
-        tls: target.is_https().then(|| tls::Client::new(trust)).transpose()?,
-        family: cli.family(),
-        connect_timeout: cli.connect_timeout,
-        sink: Sink::open(cli.output.as_deref())?,
-    })
+/// A request that is ready to be made.
+struct Prepared {
+    ask: Ask,
+    draft: Draft,
+    /// Absent for `http`, unless an earlier request needed it.
+    client: Option<Arc<tls::Client>>,
+}
+
+impl Prepared {
+    fn new(ask: Ask, trust: &Trust, client: Option<Arc<tls::Client>>) -> Result<Self, Error> {
+        let draft = Draft::new(&ask)?;
+        let client = match client {
+            None if ask.target.is_https() => Some(Arc::new(tls::Client::new(trust)?)),
+            client => client,
+        };
+        Ok(Self { ask, draft, client })
+    }
+}
+
+/// Does what may have to wait for input or output: pipes whose other end is slow to come.
+async fn aside<T: Send + 'static>(
+    stops: &mut Stops,
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    stops
+        .heeded_by(spawn_blocking(work))
+        .await
+        .map_err(|stop| stop.error("what --data and --output name was not ready"))?
+        .map_err(|error| no_event_loop(error.into()))?
 }
 
 /// Writes the report, beside the body if that has the standard output.

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -13,10 +14,15 @@ use tokio::task::spawn_blocking;
 use crate::error::{Error, Kind, reason};
 
 /// Takes the body piece by piece.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) enum Sink {
     /// Counted and forgotten.
+    #[default]
     Discard,
+    /// The same with what a redirect says to people, of which a part is enough.
+    Skim {
+        left: usize,
+    },
     Stdout,
     /// A new file that appears under its name only when it is complete.
     File(Draft),
@@ -47,9 +53,22 @@ impl Sink {
         opened.map_err(|error| unwritable(path, &error))
     }
 
-    pub(crate) async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
-        match self {
+    /// For the body of a response that leads elsewhere.
+    pub(crate) fn skim() -> Self {
+        Self::Skim { left: MAX_SKIMMED_LEN }
+    }
+
+    /// Takes a piece, and says whether more is wanted.
+    pub(crate) async fn write(&mut self, bytes: Bytes) -> Result<ControlFlow<()>, Error> {
+        let written = match self {
             Self::Discard => Ok(()),
+            Self::Skim { left } => match left.checked_sub(bytes.len()) {
+                Some(less) => {
+                    *left = less;
+                    Ok(())
+                }
+                None => return Ok(ControlFlow::Break(())),
+            },
             Self::Stdout => written_aside(move || {
                 let mut stdout = io::stdout().lock();
                 // Otherwise the start of a slow body would wait for its next line feed.
@@ -66,13 +85,14 @@ impl Sink {
                     .await
                     .map_err(|error| unwritable(path, &error))
             }
-        }
+        };
+        written.map(ControlFlow::Continue)
     }
 
     /// Makes what was written visible under its name; without this call a file is removed again.
     pub(crate) fn finish(self) -> Result<(), Error> {
         match self {
-            Self::Discard | Self::Stdout | Self::Device { .. } => Ok(()),
+            Self::Discard | Self::Skim { .. } | Self::Stdout | Self::Device { .. } => Ok(()),
             Self::File(draft) => draft.publish(),
         }
     }
@@ -160,6 +180,9 @@ fn unwritable(path: &Path, error: &io::Error) -> Error {
     Error::new(Kind::Output, format!("cannot write the body to {name}: {}", reason(error)))
 }
 
+/// Far more than the few lines that such a body has.
+const MAX_SKIMMED_LEN: usize = 1 << 20;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,7 +197,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("body");
         let mut sink = Sink::open(Some(&path)).unwrap();
-        sink.write(Bytes::from_static(b"whole")).await.unwrap();
+        assert!(sink.write(Bytes::from_static(b"whole")).await.unwrap().is_continue());
         assert!(!path.exists());
         sink.finish().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"whole");
@@ -187,7 +210,7 @@ mod tests {
         let path = folder.path().join("body");
         fs::write(&path, "old").unwrap();
         let mut sink = Sink::open(Some(&path)).unwrap();
-        sink.write(Bytes::from_static(b"half")).await.unwrap();
+        assert!(sink.write(Bytes::from_static(b"half")).await.unwrap().is_continue());
         drop(sink);
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(names(folder.path()), ["body"]);
@@ -201,11 +224,19 @@ mod tests {
         fs::write(&file, "old").unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
         let mut sink = Sink::open(Some(&link)).unwrap();
-        sink.write(Bytes::from_static(b"new")).await.unwrap();
+        assert!(sink.write(Bytes::from_static(b"new")).await.unwrap().is_continue());
         sink.finish().unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read(&file).unwrap(), b"new");
         assert!(matches!(Sink::open(Some(Path::new("/dev/null"))), Ok(Sink::Device { .. })));
+    }
+
+    #[tokio::test]
+    async fn of_a_redirects_body_a_part_is_enough() {
+        let mut sink = Sink::skim();
+        let piece = Bytes::from(vec![0; MAX_SKIMMED_LEN]);
+        assert!(sink.write(piece).await.unwrap().is_continue());
+        assert!(sink.write(Bytes::from_static(b"more")).await.unwrap().is_break());
     }
 
     #[test]

@@ -20,7 +20,7 @@ impl Target {
     /// Parses a URL as people type it: without a scheme it means `https`, or `http` on port 80.
     pub(crate) fn parse(input: &str) -> Result<Self, Error> {
         let quoted = format!("\"{}\"", redact(input));
-        let mut url = with_scheme(input).map_err(|error| {
+        let url = with_scheme(input).map_err(|error| {
             let hint = match error {
                 url::ParseError::InvalidIpv6Address if input.contains('%') => {
                     " (URLs hold no zone identifiers)"
@@ -29,17 +29,29 @@ impl Target {
             };
             Error::new(Kind::Url, format!("{quoted} is not a URL: {error}{hint}"))
         })?;
-        if !matches!(url.scheme(), "http" | "https") {
+        Self::of(url).ok_or_else(|| {
             let message =
                 format!("{quoted} is neither http nor https, which is all this program speaks");
-            return Err(Error::new(Kind::Url, message));
+            Error::new(Kind::Url, message)
+        })
+    }
+
+    /// Where a `Location` header leads from here; nothing is wrong with the URL but its scheme if
+    /// there is no error to tell.
+    pub(crate) fn join(&self, location: &str) -> Result<Self, Option<url::ParseError>> {
+        Self::of(self.url.join(location)?).ok_or(None)
+    }
+
+    fn of(mut url: Url) -> Option<Self> {
+        if !matches!(url.scheme(), "http" | "https") {
+            return None;
         }
         let credentials = Credentials::of(&url);
         // These fail only for URLs that cannot have a host, which http and https always have.
         let _ = url.set_username("");
         let _ = url.set_password(None);
         url.set_fragment(None);
-        Ok(Self { url, credentials })
+        Some(Self { url, credentials })
     }
 
     /// The URL as it may be shown: without credentials and fragment.
@@ -67,13 +79,30 @@ impl Target {
         }
     }
 
-    /// Host and port, for messages.
-    pub(crate) fn endpoint(&self) -> String {
-        format!("{}:{}", self.host(), self.port())
+    /// Scheme, host and port: within one, secrets may be told.
+    pub(crate) fn origin(&self) -> url::Origin {
+        self.url.origin()
+    }
+
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        Endpoint { host: self.host().to_owned(), port: self.port() }
     }
 
     pub(crate) fn path_and_query(&self) -> &str {
         &self.url[url::Position::BeforePath..url::Position::AfterQuery]
+    }
+}
+
+/// Something to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    pub(crate) host: Host<String>,
+    pub(crate) port: u16,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
     }
 }
 

@@ -38,7 +38,7 @@ impl Client {
 
     /// Shakes hands over `stream`.
     pub(crate) async fn handshake<S>(
-        self,
+        &self,
         target: &Target,
         stream: S,
     ) -> Result<(TlsStream<S>, Session), Error>
@@ -46,7 +46,7 @@ impl Client {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let name = server_name(target)?;
-        let stream = TlsConnector::from(self.config)
+        let stream = TlsConnector::from(Arc::clone(&self.config))
             .connect(name, stream)
             .await
             .map_err(|error| failure(&error, target))?;

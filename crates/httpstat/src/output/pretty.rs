@@ -21,15 +21,19 @@ use crate::{
 
 /// The whole report, styled; the writer strips the styles where they are not wanted.
 pub(crate) fn pretty(record: &Record, view: &View<'_>) -> String {
+    let last = record.hops.len().saturating_sub(1);
     let sections: Vec<String> = record
         .hops
         .iter()
-        .flat_map(|hop| {
+        .enumerate()
+        .flat_map(|(number, hop)| {
+            let error = record.error.as_ref();
+            let error = error.filter(|error| number == last && error.phase.is_some());
             [
                 connection(hop, view),
                 request_header(hop, view),
-                response(hop, record.error.as_ref(), view),
-                timing(hop, record.error.as_ref(), view),
+                response(hop, error, view),
+                timing(hop, error, view),
                 socket::panel(hop, view),
             ]
         })
@@ -115,7 +119,7 @@ fn response(hop: &Hop, error: Option<&Error>, view: &View<'_>) -> String {
         text.push_str(&header_line("", name.as_str(), &escape::bytes(value.as_bytes()), view));
     }
     let size = units::bytes(hop.exchange.received_bytes);
-    let fate = match (view.saved_to, error) {
+    let fate = match (view.saved_to.filter(|_| !hop.is_left), error) {
         (None, None) => "discarded".to_owned(),
         (Some(path), None) if is_stdout(path) => "written to the standard output".to_owned(),
         (Some(path), None) => format!("saved to {}", escape::text(&path.to_string_lossy())),

@@ -4,6 +4,7 @@
 mod backend;
 mod failures;
 mod output;
+mod redirects;
 mod server;
 mod success;
 mod tls;
