@@ -6,13 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hyper::Method;
+use hyper::{Method, body::Incoming};
+use tcpinfo::TcpInfo;
 use tokio::time::timeout;
 
 use crate::{
     dial::{self, Attempt, Family},
     error::Error,
-    exchange::{Exchange, Stream},
+    exchange::{Exchange, Line, Stream},
+    keep::{Kept, Pool, Use},
     redirect,
     request::{Ask, Draft},
     sink::Sink,
@@ -33,6 +35,11 @@ pub(crate) struct Hop {
     pub(crate) socket: Option<Socket>,
     pub(crate) tls: Option<Session>,
     pub(crate) exchange: Exchange,
+    /// What became of the connection before, where connections are kept.
+    pub(crate) line_use: Option<Use>,
+    /// What the kernel said of a kept connection before and after the request.
+    pub(crate) info_before: Option<TcpInfo>,
+    pub(crate) info_after: Option<TcpInfo>,
     /// What a redirect asks for that is to be followed.
     pub(crate) next: Option<Box<Ask>>,
     /// The response led elsewhere, and its body went nowhere.
@@ -43,15 +50,25 @@ pub(crate) struct Hop {
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
     pub(crate) draft: Draft,
+    pub(crate) reach: Reach,
+    /// What the request was made from.
+    pub(crate) ask: Ask,
+    /// Redirects are to be followed.
+    pub(crate) follows: bool,
+    /// Where connections are taken from and left, unless each request gets its own.
+    pub(crate) pool: Option<&'a mut Pool>,
+    /// Taken by the response that leads nowhere else.
+    pub(crate) sink: &'a mut Sink,
+}
+
+/// How the server is reached.
+#[derive(Debug)]
+pub(crate) struct Reach {
     /// Used for `https` only.
     pub(crate) tls: Option<Arc<tls::Client>>,
     pub(crate) family: Family,
     /// For name lookup, TCP and TLS together; absent means for ever.
     pub(crate) connect_timeout: Option<Duration>,
-    /// What the request was made from, if redirects are to be followed.
-    pub(crate) follows: Option<Ask>,
-    /// Taken by the response that leads nowhere else.
-    pub(crate) sink: &'a mut Sink,
 }
 
 impl Hop {
@@ -64,6 +81,9 @@ impl Hop {
             socket: None,
             tls: None,
             exchange: Exchange::default(),
+            line_use: None,
+            info_before: None,
+            info_after: None,
             next: None,
             is_left: false,
         }
@@ -84,9 +104,68 @@ impl Hop {
     }
 
     async fn request(&mut self, plan: Plan<'_>) -> Result<(), Error> {
-        let Plan { draft, tls, family, connect_timeout, follows, sink } = plan;
-        let established = self.establish(tls, family);
-        let stream = match connect_timeout {
+        let Plan { draft, reach, ask, follows, mut pool, sink } = plan;
+        let endpoint = self.target.endpoint().to_string();
+        let kept = match &mut pool {
+            Some(pool) => self.take_over(pool).await,
+            None => None,
+        };
+        let (line, body) = match kept {
+            Some(line) => self.ask_again(line, draft, &ask, &reach, &endpoint).await?,
+            None => self.ask_afresh(draft, &reach, &endpoint).await?,
+        };
+        // Without a sender, HTTP closes the connection as soon as it can.
+        let line = pool.is_some().then_some(line);
+        let head = self.exchange.head.as_ref();
+        let next = head.filter(|_| follows).map(|head| redirect::next(&ask, head));
+        self.next = next.transpose()?.flatten().map(Box::new);
+        self.is_left = self.next.is_some();
+        let mut skim = Sink::skim();
+        let sink = if self.is_left { &mut skim } else { sink };
+        let ended = self.exchange.take(body, sink, &endpoint).await?;
+        self.settle(ended);
+        if let Some((line, pool)) = line.zip(pool) {
+            self.leave(line, pool);
+        }
+        mem::take(sink).finish()
+    }
+
+    /// Asks over a connection that served an earlier request, or over a new one if it turns out to
+    /// have ended in the meantime.
+    async fn ask_again(
+        &mut self,
+        mut line: Line,
+        draft: Draft,
+        ask: &Ask,
+        reach: &Reach,
+        endpoint: &str,
+    ) -> Result<(Line, Incoming), Error> {
+        self.timeline.enter(Phase::Send, Instant::now());
+        let error = match self.exchange.ask(&mut line, draft, endpoint).await {
+            Ok(body) => return Ok((line, body)),
+            Err(error) => error,
+        };
+        // RFC 9110, section 9.2.2: what the server may have acted upon is not repeated by itself.
+        let seen = self.exchange.stamps.seen();
+        let is_repeatable = self.method.is_idempotent() || !seen.was_written();
+        if !(seen.came_too_late() && is_repeatable) {
+            return Err(error);
+        }
+        self.line_use = Some(Use::Replaced);
+        (self.timeline, self.exchange) = (Timeline::default(), Exchange::default());
+        (self.socket, self.tls, self.info_before) = (None, None, None);
+        self.ask_afresh(Draft::new(ask)?, reach, endpoint).await
+    }
+
+    /// Asks over a new connection.
+    async fn ask_afresh(
+        &mut self,
+        draft: Draft,
+        reach: &Reach,
+        endpoint: &str,
+    ) -> Result<(Line, Incoming), Error> {
+        let established = self.establish(reach);
+        let stream = match reach.connect_timeout {
             Some(limit) => timeout(limit, established).await.unwrap_or_else(|_| {
                 Err(self.stopped(Stop::Late { limit, option: "--connect-timeout" }))
             }),
@@ -94,24 +173,42 @@ impl Hop {
         }?;
         self.timeline.enter(Phase::Send, Instant::now());
         let http2 = self.tls.as_ref().is_some_and(Session::is_http2);
-        let endpoint = self.target.endpoint().to_string();
-        let body = self.exchange.ask(stream, http2, draft, &endpoint).await?;
-        let head = self.exchange.head.as_ref();
-        let next = follows.zip(head).map(|(ask, head)| redirect::next(&ask, head));
-        self.next = next.transpose()?.flatten().map(Box::new);
-        self.is_left = self.next.is_some();
-        let mut skim = Sink::skim();
-        let sink = if self.is_left { &mut skim } else { sink };
-        let ended = self.exchange.take(body, sink, &endpoint).await?;
-        self.settle(ended);
-        mem::take(sink).finish()
+        let mut line = Line::open(stream, http2, endpoint).await?;
+        let body = self.exchange.ask(&mut line, draft, endpoint).await?;
+        Ok((line, body))
     }
 
-    async fn establish(
-        &mut self,
-        tls: Option<Arc<tls::Client>>,
-        family: Family,
-    ) -> Result<Box<dyn Stream>, Error> {
+    /// Takes a connection to the same origin that is still open, if there is one.
+    async fn take_over(&mut self, pool: &mut Pool) -> Option<Line> {
+        let Some(Kept { mut line, socket, tls, .. }) = pool.take(&self.target.origin()) else {
+            self.line_use = Some(Use::Fresh);
+            return None;
+        };
+        if !line.is_free().await {
+            self.line_use = Some(Use::Replaced);
+            return None;
+        }
+        self.line_use = Some(Use::Reused);
+        self.info_before = socket.info();
+        (self.socket, self.tls) = (Some(socket), tls);
+        Some(line)
+    }
+
+    /// Leaves the connection to the next request, or ends it if there will be none.
+    fn leave(&mut self, line: Line, pool: &mut Pool) {
+        let Some(socket) = &self.socket else { return };
+        self.info_after = socket.info();
+        self.exchange.stamps = self.exchange.stamps.detached();
+        if pool.is_last && self.next.is_none() {
+            return;
+        }
+        let rest = socket.glance();
+        if let Some(socket) = self.socket.replace(rest) {
+            pool.put(Kept { origin: self.target.origin(), line, socket, tls: self.tls.clone() });
+        }
+    }
+
+    async fn establish(&mut self, reach: &Reach) -> Result<Box<dyn Stream>, Error> {
         let endpoint = self.target.endpoint();
         let found = match dial::literal(&endpoint) {
             Some(address) => vec![address],
@@ -120,7 +217,7 @@ impl Hop {
                 dial::resolve(&endpoint).await?
             }
         };
-        let addresses = dial::order(&found, family, &endpoint)?;
+        let addresses = dial::order(&found, reach.family, &endpoint)?;
 
         self.timeline.enter(Phase::Connect, Instant::now());
         let Some(stream) = dial::race(addresses, &mut self.attempts, dial::connect).await else {
@@ -128,7 +225,7 @@ impl Hop {
         };
         let (stream, socket) = Socket::observe(stream);
         self.socket = Some(socket);
-        let client = tls.filter(|_| self.target.is_https());
+        let client = reach.tls.as_ref().filter(|_| self.target.is_https());
         let Some(client) = client else { return Ok(Box::new(stream)) };
 
         self.timeline.enter(Phase::Tls, Instant::now());

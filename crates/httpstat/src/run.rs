@@ -18,7 +18,7 @@ use crate::{
     demo::Demo,
     error::{Error, Kind, reason},
     escape,
-    hop::{Hop, Plan},
+    hop::{Hop, Plan, Reach},
     output::{self, Record, View},
     redirect::Trail,
     request::{Ask, Draft},
@@ -84,10 +84,14 @@ async fn measure(cli: &Arc<Cli>, record: &mut Record) -> Result<(), Error> {
         let mut hop = Hop::new(&ask);
         let plan = Plan {
             draft,
-            tls: client.clone(),
-            family: cli.family(),
-            connect_timeout: cli.connect_timeout,
-            follows: cli.location.then_some(ask),
+            reach: Reach {
+                tls: client.clone(),
+                family: cli.family(),
+                connect_timeout: cli.connect_timeout,
+            },
+            ask,
+            follows: cli.location,
+            pool: None,
             sink: &mut sink,
         };
         let outcome = hop.measure(plan, &mut stops).await;

@@ -7,7 +7,7 @@ use std::{io, sync::Arc};
 
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, ClientConnection, InvalidMessage,
-    ProtocolVersion, pki_types::ServerName,
+    ProtocolVersion, client::Resumption, pki_types::ServerName,
 };
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -31,6 +31,8 @@ impl Client {
     pub(crate) fn new(trust: &Trust) -> Result<Self, Error> {
         let provider = backend::provider().map_err(|why| Error::new(Kind::Handshake, why))?;
         let mut config = trust.client_config(Arc::new(provider))?;
+        // Every connection of a series shall do the same work.
+        config.resumption = Resumption::disabled();
         config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
         let checks_certificates = !matches!(trust, Trust::Anybody);
         Ok(Self { config: Arc::new(config), checks_certificates })
