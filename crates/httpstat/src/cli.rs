@@ -3,13 +3,16 @@
 use std::{fmt::Write as _, path::PathBuf, time::Duration};
 
 use anstream::ColorChoice;
-use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
+use clap::{
+    ArgAction, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum, error::ErrorKind,
+};
 use hyper::{Method, header::HeaderMap};
 
 use crate::{
     dial::Family,
     error::{Error, Kind},
     payload::Payload,
+    repeat::{self, RepeatArgs},
     request::{Ask, HeaderEdit, Wishes},
     sink,
     target::Target,
@@ -82,7 +85,7 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) connect_timeout: Option<Duration>,
 
-    /// Limit for the whole run
+    /// Limit for the whole run; with -n, for each run
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) max_time: Option<Duration>,
 
@@ -105,6 +108,9 @@ pub(crate) struct Cli {
     /// Measure a request to a site that this program serves itself, over HTTPS on loopback
     #[arg(long, conflicts_with_all = ["url", "insecure", "cacert"])]
     pub(crate) demo: bool,
+
+    #[command(flatten)]
+    pub(crate) repeat: RepeatArgs,
 }
 
 /// How the result is printed.
@@ -135,6 +141,9 @@ impl Cli {
         if cli.asks_for_version() {
             Self::command().get_matches_from(["httpstat", "--version"]);
         }
+        if let Some(why) = cli.repeat.contradiction(cli.output.is_some()) {
+            Self::command().error(ErrorKind::ArgumentConflict, why).exit();
+        }
         cli
     }
 
@@ -158,7 +167,7 @@ impl Cli {
         Ok(Ask::new(target, wishes))
     }
 
-    fn method(&self) -> Method {
+    pub(crate) fn method(&self) -> Method {
         match &self.request {
             Some(method) => method.clone(),
             None if self.head => Method::HEAD,
@@ -203,7 +212,7 @@ pub(crate) fn version_line() -> String {
     Cli::command().render_version()
 }
 
-fn seconds(text: &str) -> Result<Duration, &'static str> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, &'static str> {
     let seconds: f64 = text.parse().map_err(|_| "not a number")?;
     if seconds <= 0.0 {
         return Err("must be more than zero");
@@ -218,8 +227,13 @@ fn exit_codes() -> String {
     };
     line(0, "the exchange is complete, whatever the HTTP status");
     line(2, "the command line makes no sense");
-    for kind in Kind::ALL {
-        line(kind.exit_code(), kind.meaning());
+    let mut lines: Vec<_> =
+        Kind::ALL.iter().map(|kind| (kind.exit_code(), kind.meaning())).collect();
+    lines.push((repeat::SLO_EXIT_CODE, "a limit given with --slo was not kept"));
+    lines.push((repeat::SLOWER_EXIT_CODE, "slower than the baseline, with --fail-if-slower"));
+    lines.sort_unstable();
+    for (code, meaning) in lines {
+        line(code, meaning);
     }
     text
 }

@@ -234,11 +234,24 @@ impl Hop {
         Ok(Box::new(stream))
     }
 
+    /// Gives the connection of a failed run that is followed by others the time to end.
+    pub(crate) async fn wind_up(&mut self) {
+        if let Some(socket) = &mut self.socket {
+            socket.closed_within(CLOSING).await;
+        }
+    }
+
     /// Takes the report of the connection, once it has ended for certain.
     pub(crate) fn collect(&mut self) {
         if let Some(socket) = &mut self.socket {
             socket.collect();
         }
+    }
+
+    /// What the kernel said last about the connection.
+    pub(crate) fn last_info(&self) -> Option<TcpInfo> {
+        let report = self.socket.as_ref().and_then(Socket::report);
+        self.info_after.clone().or_else(|| report?.closed_info())
     }
 
     /// Bytes of the response body a second, over the whole request.

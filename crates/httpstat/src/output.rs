@@ -2,15 +2,19 @@
 
 mod json;
 mod pretty;
+mod repeat;
+mod repeat_json;
 mod socket;
 mod style;
 mod waterfall;
 
 use std::path::Path;
 
-use crate::{error::Error, hop::Hop};
+use crate::{error::Error, hop::Hop, repeat::Findings};
 pub(crate) use json::{json, jsonl};
 pub(crate) use pretty::pretty;
+pub(crate) use repeat::series as series_pretty;
+pub(crate) use repeat_json::{series_json, series_jsonl};
 
 /// The result of a run: every request made, and why the run failed if it did.
 #[derive(Debug, Default)]
@@ -19,6 +23,10 @@ pub(crate) struct Record {
     pub(crate) url: String,
     pub(crate) hops: Vec<Hop>,
     pub(crate) error: Option<Error>,
+    /// Which run of a series it is.
+    pub(crate) number: Option<u32>,
+    /// About this run alone.
+    pub(crate) findings: Findings,
 }
 
 /// How the pretty output is laid out.

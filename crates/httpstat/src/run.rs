@@ -2,6 +2,8 @@
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
+    mem,
+    ops::ControlFlow,
     process::ExitCode,
     sync::Arc,
 };
@@ -19,8 +21,10 @@ use crate::{
     error::{Error, Kind, reason},
     escape,
     hop::{Hop, Plan, Reach},
+    keep::Pool,
     output::{self, Record, View},
     redirect::Trail,
+    repeat::{self, Findings, Progress, RepeatArgs, Run, Series, State, baseline::Baseline},
     request::{Ask, Draft},
     sink::Sink,
     stop::Stops,
@@ -31,21 +35,39 @@ use crate::{
 /// Measures what was asked for, prints what was learnt, and says how it went.
 pub(crate) fn run(cli: Cli) -> ExitCode {
     let cli = Arc::new(cli);
-    let mut record = Record::default();
-    record.error = in_event_loop(measure(&cli, &mut record)).err();
-    for hop in &mut record.hops {
-        hop.collect();
-    }
-    let unwritten = in_event_loop(print(&cli, &record)).err();
+    let mut work = Work::default();
+    let ended = in_event_loop(work.measure(&cli)).err();
+    let error = work.conclude(&cli, ended);
+    let unwritten = in_event_loop(work.publish(&cli)).err();
 
     // A report that is stuck in the standard error keeps all else out of it.
     let is_stuck =
         cli.body_to_stdout() && unwritten.as_ref().is_some_and(|error| error.kind != Kind::Output);
-    let error = record.error.or(unwritten);
-    if let Some(error) = error.as_ref().filter(|_| !is_stuck) {
-        complain(error);
+    let error = error.or(unwritten);
+    let findings = work.findings();
+    if !is_stuck {
+        findings.complaints(cli.repeat.fail_if_slower).iter().for_each(|line| complain(line));
+        if let Some(error) = &error {
+            complain(&error.to_string());
+        }
     }
-    error.map_or(ExitCode::SUCCESS, |error| ExitCode::from(error.kind.exit_code()))
+    let code = match &error {
+        Some(error) => error.kind.exit_code(),
+        None => findings.exit_code(cli.repeat.fail_if_slower),
+    };
+    ExitCode::from(code)
+}
+
+/// What is being done, and what has come of it.
+#[derive(Default)]
+struct Work {
+    /// Of the only run.
+    record: Record,
+    /// Of several runs.
+    series: Option<Series>,
+    baseline: Option<Baseline>,
+    save: Sink,
+    junit: Sink,
 }
 
 /// Does the work. Whatever still holds a connection then ends here, except for threads in a system
@@ -57,26 +79,221 @@ fn in_event_loop(work: impl Future<Output = Result<(), Error>>) -> Result<(), Er
     outcome
 }
 
-async fn measure(cli: &Arc<Cli>, record: &mut Record) -> Result<(), Error> {
-    let mut stops = Stops::new(cli.max_time).map_err(no_event_loop)?;
-    let (url, trust) = match &cli.url {
-        Some(url) => (url.clone(), cli.trust()),
-        None => {
-            let demo = Demo::start()?;
-            (demo.url, Trust::Only(demo.certificate))
-        }
-    };
-    record.url = redact(&url);
-    let target = Target::parse(&url)?;
-    target.as_str().clone_into(&mut record.url);
+impl Work {
+    async fn measure(&mut self, cli: &Arc<Cli>) -> Result<(), Error> {
+        let mut stops = Stops::new(cli.max_time).map_err(no_event_loop)?;
+        let (url, trust) = match &cli.url {
+            Some(url) => (url.clone(), cli.trust()),
+            None => {
+                let demo = Demo::start()?;
+                (demo.url, Trust::Only(demo.certificate))
+            }
+        };
+        self.record.url = redact(&url);
+        let target = Target::parse(&url)?;
+        target.as_str().clone_into(&mut self.record.url);
 
-    let all = Arc::clone(cli);
-    let roots = trust.clone();
-    let (mut prepared, mut sink) = aside(&mut stops, move || {
-        let first = Prepared::new(all.ask(target)?, &roots, None)?;
-        Ok((first, Sink::open(all.output.as_deref())?))
-    })
-    .await?;
+        let all = Arc::clone(cli);
+        let roots = trust.clone();
+        let (first, mut sink);
+        (first, sink, self.baseline, [self.save, self.junit]) = aside(&mut stops, move || {
+            let first = Prepared::new(all.ask(target)?, &roots, None)?;
+            let repeat = &all.repeat;
+            let baseline = repeat.baseline.as_deref().map(Baseline::read).transpose()?;
+            let copies =
+                [Sink::open(repeat.save.as_deref())?, Sink::open(repeat.junit.as_deref())?];
+            Ok((first, Sink::open(all.output.as_deref())?, baseline, copies))
+        })
+        .await?;
+        if cli.repeat.is_single() {
+            let mut record = mem::take(&mut self.record);
+            let outcome =
+                follow(cli, first, &trust, &mut sink, None, &mut stops, &mut record).await;
+            self.record = record;
+            return outcome.map(drop);
+        }
+        self.measure_all(cli, first, &trust, sink, stops).await
+    }
+
+    /// Makes all runs, with those before them that do not count.
+    async fn measure_all(
+        &mut self,
+        cli: &Cli,
+        first: Prepared,
+        trust: &Trust,
+        mut sink: Sink,
+        mut stops: Stops,
+    ) -> Result<(), Error> {
+        let repeat = &cli.repeat;
+        if repeat.is_series() {
+            self.series = Some(Series::new(&self.record.url, cli));
+        }
+        let mut pool = repeat.keep_alive.then(Pool::default);
+        let mut progress = Progress::new();
+        let (ask, mut client) = (first.ask.clone(), first.client.clone());
+        let mut prepared = Some(first);
+        for number in 1..=repeat.warmup + repeat.count {
+            progress.show(&self.state(number, repeat));
+            let prepared = match prepared.take() {
+                Some(first) => first,
+                None => {
+                    let pause = repeat.interval.unwrap_or_default();
+                    stops
+                        .pause(pause)
+                        .await
+                        .map_err(|stop| stop.error("not all runs were made"))?;
+                    stops.restart();
+                    let (ask, roots, client) = (ask.clone(), trust.clone(), client.clone());
+                    aside(&mut stops, move || Prepared::new(ask, &roots, client)).await?
+                }
+            };
+            let is_last = number == repeat.warmup + repeat.count;
+            if let Some(pool) = &mut pool {
+                pool.is_last = is_last;
+            }
+            let counted = number.checked_sub(repeat.warmup).filter(|number| *number > 0);
+            let mut record = Record { url: self.record.url.clone(), ..Record::default() };
+            record.number = counted.filter(|_| repeat.is_series());
+            let sink = &mut sink;
+            let pool = pool.as_mut();
+            match follow(cli, prepared, trust, sink, pool, &mut stops, &mut record).await {
+                Ok(used) => client = used,
+                Err(error) => {
+                    if let (Some(_), None) = (counted, &self.series) {
+                        self.record = record;
+                        return Err(error);
+                    }
+                    // The run that it interrupts is not one to be counted.
+                    if matches!(error.kind, Kind::Interrupted | Kind::Terminated) {
+                        return Err(error);
+                    }
+                    record.error = Some(error);
+                }
+            }
+            for hop in &mut record.hops {
+                if record.error.is_some() {
+                    hop.wind_up().await;
+                }
+                hop.collect();
+            }
+            progress.erase();
+            match (counted, &mut self.series) {
+                (Some(number), Some(series)) => {
+                    series.runs.push(Run::of(number, &record));
+                    if cli.format == Format::Jsonl && self.pass_on(cli, &record).await?.is_break() {
+                        return Ok(());
+                    }
+                }
+                (Some(_), None) => self.record = record,
+                (None, _) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn state(&self, number: u32, repeat: &RepeatArgs) -> State {
+        let runs = self.series.as_ref().map(|series| series.runs.as_slice()).unwrap_or_default();
+        let is_warmup = number <= repeat.warmup;
+        State {
+            done: number - 1 - if is_warmup { 0 } else { repeat.warmup },
+            of: if is_warmup { repeat.warmup } else { repeat.count },
+            failed: runs.iter().filter(|run| !run.is_ok()).count(),
+            last: runs.last().and_then(Run::total),
+            is_warmup,
+        }
+    }
+
+    /// Prints a run of a series while the others are still to come, and says whether anybody reads.
+    async fn pass_on(&mut self, cli: &Cli, record: &Record) -> Result<ControlFlow<()>, Error> {
+        let line = output::jsonl(record);
+        let _ = self.save.write(line.clone().into()).await?;
+        print(cli, line).await
+    }
+
+    /// Draws the conclusions, and says why it is no success.
+    fn conclude(&mut self, cli: &Cli, ended: Option<Error>) -> Option<Error> {
+        let (objectives, baseline) = (cli.repeat.objectives(), self.baseline.as_ref());
+        if let Some(series) = &mut self.series {
+            series.cut_short = ended;
+            series.judge(&objectives, baseline);
+            return series.error();
+        }
+        let record = &mut self.record;
+        record.error.clone_from(&ended);
+        record.hops.iter_mut().for_each(Hop::collect);
+        let values = ended.is_none().then(|| repeat::values(&record.hops));
+        let runs = values.as_slice();
+        record.findings = Findings::of(&record.url, runs, &objectives, baseline);
+        ended
+    }
+
+    fn findings(&self) -> &Findings {
+        match &self.series {
+            Some(series) => &series.findings,
+            None => &self.record.findings,
+        }
+    }
+
+    /// Writes the report where it is wanted. Where one copy cannot be written, the others still are.
+    async fn publish(&mut self, cli: &Cli) -> Result<(), Error> {
+        let json = || match (&self.series, cli.format) {
+            (None, Format::Jsonl) => output::jsonl(&self.record),
+            (None, _) => output::json(&self.record),
+            (Some(series), Format::Jsonl) => output::series_jsonl(series),
+            (Some(series), _) => output::series_json(series),
+        };
+        let text = match (&self.series, cli.format) {
+            (None, Format::Pretty) => output::pretty(&self.record, &view(cli)),
+            (Some(series), Format::Pretty) => output::series_pretty(series, &view(cli)),
+            _ => json(),
+        };
+        let saved = match cli.repeat.save {
+            Some(_) => Some(json()),
+            None => None,
+        };
+        let printed = print(cli, text).await.map(drop);
+        let saved = keep(&mut self.save, saved).await;
+        let junit = cli.repeat.junit.as_ref().map(|_| {
+            let fails_if_slower = cli.repeat.fail_if_slower;
+            match &self.series {
+                Some(series) => repeat::suite(series, &series.findings, fails_if_slower).xml(),
+                None => {
+                    let single = Series::single(&self.record, cli);
+                    repeat::suite(&single, &self.record.findings, fails_if_slower).xml()
+                }
+            }
+        });
+        let told = keep(&mut self.junit, junit).await;
+        printed.and(saved).and(told)
+    }
+}
+
+/// Writes a copy of the result; what was left open because nothing was measured stays as it was.
+async fn keep(sink: &mut Sink, text: Option<String>) -> Result<(), Error> {
+    let Some(text) = text else { return Ok(()) };
+    let mut sink = mem::take(sink);
+    let written = async {
+        let _ = sink.write(text.into()).await?;
+        sink.finish()
+    };
+    Stops::new(None)
+        .map_err(no_event_loop)?
+        .heeded_by(written)
+        .await
+        .map_err(|stop| stop.error("nobody read the result"))?
+}
+
+/// Makes one run: a request, and those that redirects lead to. Returns what TLS was prepared.
+async fn follow(
+    cli: &Cli,
+    first: Prepared,
+    trust: &Trust,
+    sink: &mut Sink,
+    mut pool: Option<&mut Pool>,
+    stops: &mut Stops,
+    record: &mut Record,
+) -> Result<Option<Arc<tls::Client>>, Error> {
+    let mut prepared = first;
     let mut trail = Trail::new(cli.max_redirs);
     loop {
         let Prepared { ask, draft, client } = prepared;
@@ -91,16 +308,16 @@ async fn measure(cli: &Arc<Cli>, record: &mut Record) -> Result<(), Error> {
             },
             ask,
             follows: cli.location,
-            pool: None,
-            sink: &mut sink,
+            pool: pool.as_deref_mut(),
+            sink,
         };
-        let outcome = hop.measure(plan, &mut stops).await;
+        let outcome = hop.measure(plan, stops).await;
         let next = hop.next.take();
         record.hops.push(hop);
         outcome?;
-        let Some(ask) = next else { return Ok(()) };
+        let Some(ask) = next else { return Ok(client) };
         let roots = trust.clone();
-        prepared = aside(&mut stops, move || Prepared::new(*ask, &roots, client)).await?;
+        prepared = aside(stops, move || Prepared::new(*ask, &roots, client)).await?;
     }
 }
 
@@ -135,17 +352,18 @@ async fn aside<T: Send + 'static>(
         .map_err(|error| no_event_loop(error.into()))?
 }
 
-/// Writes the report, beside the body if that has the standard output.
-async fn print(cli: &Cli, record: &Record) -> Result<(), Error> {
+/// How the pretty report is laid out.
+fn view(cli: &Cli) -> View<'_> {
     let to_stderr = cli.body_to_stdout();
     let is_terminal =
         if to_stderr { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
-    let view = View::new(cli.verbose, is_terminal, cli.output.as_deref());
-    let text = match cli.format {
-        Format::Pretty => output::pretty(record, &view),
-        Format::Json => output::json(record),
-        Format::Jsonl => output::jsonl(record),
-    };
+    View::new(cli.verbose, is_terminal, cli.output.as_deref())
+}
+
+/// Writes the report, or a part of it, beside the body if that has the standard output. Says whether
+/// its reader wants more.
+async fn print(cli: &Cli, text: String) -> Result<ControlFlow<()>, Error> {
+    let to_stderr = cli.body_to_stdout();
     let color = cli.color();
     let written = spawn_blocking(move || match to_stderr {
         true => write(io::stderr().lock(), color, &text),
@@ -158,11 +376,11 @@ async fn print(cli: &Cli, record: &Record) -> Result<(), Error> {
         .map_err(|stop| stop.error("nobody read the report"))?;
     match written.map_err(io::Error::other).flatten() {
         // The reader has seen enough, as in `httpstat … | head -1`.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
         Err(error) => {
             Err(Error::new(Kind::Output, format!("cannot write the report: {}", reason(&error))))
         }
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(ControlFlow::Continue(())),
     }
 }
 
@@ -183,8 +401,8 @@ fn write<S: RawStream + AsLockedWrite>(
 }
 
 /// One line on the standard error. If even that is closed, the exit code must do.
-fn complain(error: &Error) {
-    let line = escape::text(&error.to_string());
+fn complain(text: &str) {
+    let line = escape::text(text);
     // A URL, a host name or a certificate may be of any length.
     let end = line.char_indices().nth(MAX_COMPLAINT_LEN).map(|(end, _)| end);
     let line = match end {

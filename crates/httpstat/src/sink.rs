@@ -177,7 +177,7 @@ fn unwritable(path: &Path, error: &io::Error) -> Error {
         true => "the standard output".to_owned(),
         false => path.display().to_string(),
     };
-    Error::new(Kind::Output, format!("cannot write the body to {name}: {}", reason(error)))
+    Error::new(Kind::Output, format!("cannot write to {name}: {}", reason(error)))
 }
 
 /// Far more than the few lines that such a body has.

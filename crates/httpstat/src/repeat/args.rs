@@ -7,7 +7,7 @@ use super::slo::{Objective, Objectives};
 /// The options.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Repeat and compare")]
-pub(crate) struct SeriesArgs {
+pub(crate) struct RepeatArgs {
     /// Make N requests, each over a fresh connection, and show their statistics
     ///
     /// A failed request does not end the series; the exit code is the one of the first failure. The
@@ -59,7 +59,12 @@ pub(crate) struct SeriesArgs {
     pub(crate) junit: Option<PathBuf>,
 }
 
-impl SeriesArgs {
+impl RepeatArgs {
+    /// Whether there is nothing but one run.
+    pub(crate) fn is_single(&self) -> bool {
+        self.count == 1 && self.warmup == 0
+    }
+
     /// Whether there will be statistics.
     pub(crate) fn is_series(&self) -> bool {
         self.count > 1

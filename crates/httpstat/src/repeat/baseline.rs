@@ -1,6 +1,6 @@
 //! A saved run to compare with, and the comparison.
 
-use std::{fs::File, io::Read as _, path::Path};
+use std::{fmt, fs::File, io::Read as _, path::Path};
 
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Deserializer, Map, Value};
@@ -8,6 +8,7 @@ use serde_json::{Deserializer, Map, Value};
 use super::{
     metric::{Metric, Values},
     rank_test::{ALPHA, Shift, can_tell, holm, runs_needed},
+    slo::amount,
     statistics::{median, sorted},
 };
 use crate::error::{Error, Kind, reason};
@@ -168,10 +169,38 @@ impl Change {
         self.direction().is_some_and(|by| by < 0.0)
     }
 
+    /// What the test said, if there were enough runs for one; with `p` corrected.
+    pub(crate) fn tested(&self) -> Option<(Shift, f64)> {
+        match self.verdict {
+            Verdict::Tested { shift, p } => Some((shift, p)),
+            Verdict::OneSided | Verdict::NotEnough { .. } => None,
+        }
+    }
+
     fn direction(&self) -> Option<f64> {
-        match &self.verdict {
-            Verdict::Tested { shift, p } if *p <= ALPHA => Some(shift.by),
-            _ => None,
+        self.tested().filter(|(_, p)| *p <= ALPHA).map(|(shift, _)| shift.by)
+    }
+}
+
+/// As a sentence without its subject.
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.verdict {
+            Verdict::OneSided if self.later.count == 0 => f.write_str("only in the baseline"),
+            Verdict::OneSided => f.write_str("not in the baseline"),
+            Verdict::NotEnough { needed } => write!(
+                f,
+                "not enough runs: {} in the baseline and {} now, where {needed} each would do",
+                self.earlier.count, self.later.count
+            ),
+            Verdict::Tested { shift, p } => {
+                let by = amount(shift.by.abs(), self.metric.dimension());
+                match () {
+                    () if self.is_slower() => write!(f, "slower by {by} (p = {p:.2e})"),
+                    () if self.is_faster() => write!(f, "faster by {by} (p = {p:.2e})"),
+                    () => write!(f, "no change beyond noise (p = {p:.2})"),
+                }
+            }
         }
     }
 }

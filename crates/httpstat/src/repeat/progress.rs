@@ -15,9 +15,8 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// For a series of more than one run; nothing is shown for a single one.
-    pub(crate) fn new(is_series: bool) -> Self {
-        Self { shown: 0, is_wanted: is_series && io::stderr().is_terminal() }
+    pub(crate) fn new() -> Self {
+        Self { shown: 0, is_wanted: io::stderr().is_terminal() }
     }
 
     /// Shows how many runs of how many are done.

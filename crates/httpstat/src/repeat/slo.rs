@@ -52,7 +52,11 @@ enum Relation {
 
 /// What became of all objectives.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Outcome(pub(crate) Vec<Checked>);
+pub(crate) struct Outcome {
+    pub(crate) checked: Vec<Checked>,
+    /// At least one run succeeded.
+    has_runs: bool,
+}
 
 /// What became of one objective.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -297,19 +301,20 @@ impl Outcome {
             objective: *objective,
             result: objective.check(runs),
         };
-        Self(objectives.iter().map(check).collect())
+        Self { checked: objectives.iter().map(check).collect(), has_runs: !runs.is_empty() }
     }
 
     pub(crate) fn violations(&self) -> impl Iterator<Item = &Checked> {
-        self.0.iter().filter(|checked| matches!(checked.result, Result::Violated { .. }))
+        self.checked.iter().filter(|checked| matches!(checked.result, Result::Violated { .. }))
     }
 
     pub(crate) fn not_measured(&self) -> impl Iterator<Item = &Checked> {
-        self.0.iter().filter(|checked| checked.result == Result::NotMeasured)
+        self.checked.iter().filter(|checked| checked.result == Result::NotMeasured)
     }
 
+    /// Whether nothing was violated, and anything could be.
     pub(crate) fn is_pass(&self) -> bool {
-        self.violations().next().is_none()
+        self.has_runs && self.violations().next().is_none()
     }
 }
 
@@ -350,7 +355,7 @@ struct Violation {
 
 impl From<&Outcome> for View {
     fn from(outcome: &Outcome) -> Self {
-        let violations = outcome.0.iter().filter_map(|checked| {
+        let violations = outcome.checked.iter().filter_map(|checked| {
             let Result::Violated { actual, runs, .. } = checked.result else { return None };
             Some(Violation {
                 key: checked.objective.key(),
@@ -473,9 +478,9 @@ mod tests {
             Outcome::of(&objectives.0, &runs("total", values))
         };
         let one = outcome("total=500", &[612.0]);
-        assert_eq!(one.0[0].to_string(), "total <= 500ms: 612ms");
+        assert_eq!(one.checked[0].to_string(), "total <= 500ms: 612ms");
         let many = outcome("total=500", &[612.0, 1.0]);
-        assert_eq!(many.0[0].to_string(), "total <= 500ms: 612ms at worst, in 1 of 2 runs");
+        assert_eq!(many.checked[0].to_string(), "total <= 500ms: 612ms at worst, in 1 of 2 runs");
         let view = serde_json::to_value(View::from(&many)).unwrap();
         let expected = serde_json::json!({
             "pass": false,
