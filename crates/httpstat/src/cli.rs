@@ -1,23 +1,35 @@
 //! The command line.
 
-use std::{fmt::Write as _, path::PathBuf, time::Duration};
+mod data;
+mod way;
+
+use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
 use anstream::ColorChoice;
 use clap::{
     ArgAction, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum, error::ErrorKind,
 };
-use hyper::{Method, header::HeaderMap};
+use hyper::{
+    Method,
+    header::{
+        ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, REFERER, USER_AGENT,
+    },
+};
 
 use crate::{
-    dial::Family,
     error::{Error, Kind},
-    payload::Payload,
+    exchange::Versions,
+    netrc::Netrc,
+    payload::{Data, Payload},
     repeat::{self, RepeatArgs},
     request::{Ask, HeaderEdit, Wishes},
-    sink,
-    target::Target,
+    route::Route,
+    sink::{self, Sink},
+    target::{Credentials, Target},
     tls::Trust,
 };
+use data::DataArgs;
+use way::WayArgs;
 
 /// Times one HTTP request phase by phase and shows the TCP socket underneath.
 #[derive(Debug, Parser)]
@@ -31,21 +43,55 @@ pub(crate) struct Cli {
     #[arg(short = 'X', long, value_name = "METHOD")]
     request: Option<Method>,
 
-    /// Send DATA as the request body, or the content of a file with @FILE
-    ///
-    /// May be given more than once; the parts are joined with "&". Files are sent byte for byte,
-    /// "@-" is the standard input. Unless given with -H, the content type is
-    /// application/x-www-form-urlencoded.
-    #[arg(short, long, value_name = "DATA", conflicts_with = "head")]
-    data: Vec<String>,
+    #[command(flatten)]
+    data: DataArgs,
 
     /// Send a header; "Name:" omits a default one, "Name;" sends it empty
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<HeaderEdit>,
 
     /// Ask for the header only
-    #[arg(short = 'I', long)]
+    #[arg(short = 'I', long, conflicts_with_all = ["data", "data_raw", "json"])]
     head: bool,
+
+    /// Send user name and password, as HTTP Basic authentication
+    #[arg(short, long, value_name = "USER:PASSWORD")]
+    user: Option<String>,
+
+    /// Look up user name and password in the file .netrc of the home folder
+    #[arg(long)]
+    netrc: bool,
+
+    /// Look up user name and password in this file
+    #[arg(long, value_name = "FILE")]
+    netrc_file: Option<PathBuf>,
+
+    /// Send this as the User-Agent
+    #[arg(short = 'A', long, value_name = "NAME")]
+    user_agent: Option<HeaderValue>,
+
+    /// Send these cookies
+    #[arg(short = 'b', long, value_name = "NAME=VALUE; ...", value_parser = cookie)]
+    cookie: Option<HeaderValue>,
+
+    /// Send this as the Referer
+    #[arg(short = 'e', long, value_name = "URL")]
+    referer: Option<HeaderValue>,
+
+    #[command(flatten)]
+    way: WayArgs,
+
+    /// Over TLS, offer HTTP/1.1 only
+    #[arg(long = "http1.1", overrides_with_all = ["http2", "http2_prior_knowledge"])]
+    http1: bool,
+
+    /// Over TLS, offer HTTP/2 and HTTP/1.1, which is the default
+    #[arg(long, overrides_with_all = ["http1", "http2_prior_knowledge"])]
+    http2: bool,
+
+    /// Speak HTTP/2 without asking, also without TLS
+    #[arg(long, overrides_with_all = ["http1", "http2"])]
+    http2_prior_knowledge: bool,
 
     /// Follow redirects, each shown as a request of its own
     ///
@@ -71,22 +117,21 @@ pub(crate) struct Cli {
     /// The file appears when the body is complete: a failed request leaves no partial file and does
     /// not touch an existing one. With "-" or "/dev/stdout", the report goes to the standard error.
     #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
+    output: Option<PathBuf>,
 
-    /// Use IPv4 only
-    #[arg(short = '4', long, conflicts_with = "ipv6")]
-    ipv4: bool,
-
-    /// Use IPv6 only
-    #[arg(short = '6', long)]
-    ipv6: bool,
+    /// Save the body in this folder under the name that the response or else the URL gives it
+    ///
+    /// Of the name, only what follows the last "/" counts. An existing file stays as it is, and the
+    /// request fails.
+    #[arg(short = 'O', long, conflicts_with = "output")]
+    remote_name: bool,
 
     /// Limit for name lookup, TCP connect and TLS handshake together
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) connect_timeout: Option<Duration>,
 
     /// Limit for the whole run; with -n, for each run
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(short = 'm', long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) max_time: Option<Duration>,
 
     /// How to print the result
@@ -141,7 +186,7 @@ impl Cli {
         if cli.asks_for_version() {
             Self::command().get_matches_from(["httpstat", "--version"]);
         }
-        if let Some(why) = cli.repeat.contradiction(cli.output.is_some()) {
+        if let Some(why) = cli.repeat.contradiction(cli.output.is_some() || cli.remote_name) {
             Self::command().error(ErrorKind::ArgumentConflict, why).exit();
         }
         cli
@@ -154,24 +199,64 @@ impl Cli {
 
     /// The first request; files given to `--data` are looked at here.
     pub(crate) fn ask(&self, target: Target) -> Result<Ask, Error> {
-        let payload = match self.data.as_slice() {
-            [] => None,
-            data => Some(Payload::from_arguments(data)?),
-        };
+        let data = self.data.parts.as_slice();
+        let mut headers = HeaderMap::new();
+        if data.iter().any(|part| matches!(part, Data::Json(_))) {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        }
+        let given =
+            [(USER_AGENT, &self.user_agent), (COOKIE, &self.cookie), (REFERER, &self.referer)];
+        headers.extend(given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
+        if let Some(user) = &self.user {
+            headers.insert(AUTHORIZATION, Credentials::from_argument(user).header());
+        }
+        let asks_netrc = self.netrc || self.netrc_file.is_some();
+        let netrc = asks_netrc.then(|| Netrc::read(self.netrc_file.as_deref())).transpose()?;
         let wishes = Wishes {
             method: self.method(),
-            headers: HeaderMap::new(),
+            headers,
             edits: self.headers.clone(),
-            payload,
+            payload: match data {
+                [] => None,
+                data => Some(Payload::from_arguments(data)?),
+            },
+            netrc: netrc.map(Arc::new),
         };
         Ok(Ask::new(target, wishes))
+    }
+
+    /// Where the body goes; a named pipe keeps the caller waiting for its reader.
+    pub(crate) fn sink(&self) -> Result<Sink, Error> {
+        match self.remote_name {
+            true => Ok(Sink::Unnamed),
+            false => Sink::open(self.output.as_deref()),
+        }
+    }
+
+    /// The way that requests take.
+    pub(crate) fn route(&self) -> Result<Route, Error> {
+        self.way.route()
+    }
+
+    /// Whom a proxy's certificate must convince.
+    pub(crate) fn proxy_trust(&self) -> Trust {
+        self.way.proxy_trust()
+    }
+
+    pub(crate) fn versions(&self) -> Versions {
+        match (self.http1, self.http2_prior_knowledge) {
+            (true, _) => Versions::Http1,
+            (_, true) => Versions::Http2,
+            _ => Versions::Both,
+        }
     }
 
     pub(crate) fn method(&self) -> Method {
         match &self.request {
             Some(method) => method.clone(),
             None if self.head => Method::HEAD,
-            None if !self.data.is_empty() => Method::POST,
+            None if !self.data.parts.is_empty() => Method::POST,
             None => Method::GET,
         }
     }
@@ -181,14 +266,6 @@ impl Cli {
             _ if self.insecure => Trust::Anybody,
             Some(path) => Trust::File(path.clone()),
             None => Trust::System,
-        }
-    }
-
-    pub(crate) fn family(&self) -> Family {
-        match (self.ipv4, self.ipv6) {
-            (true, _) => Family::Ipv4,
-            (_, true) => Family::Ipv6,
-            _ => Family::Any,
         }
     }
 
@@ -218,6 +295,13 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, &'static str> {
         return Err("must be more than zero");
     }
     Duration::try_from_secs_f64(seconds).map_err(|_| "out of range")
+}
+
+fn cookie(text: &str) -> Result<HeaderValue, &'static str> {
+    if !text.contains('=') {
+        return Err("write NAME=VALUE; this program reads no cookie files");
+    }
+    HeaderValue::from_str(text).map_err(|_| "a cookie cannot hold control characters")
 }
 
 fn exit_codes() -> String {
@@ -290,7 +374,16 @@ mod tests {
             parse(&["u", "-v", "-v", "--max-time", "1", "--max-time", "2", "-d", "a", "-d", "b"]);
         let cli = cli.unwrap();
         assert_eq!(cli.max_time, Some(Duration::from_secs(2)));
-        assert_eq!(cli.data, ["a", "b"]);
+        assert_eq!(cli.data.parts, ["a", "b"].map(|text| Data::Form(text.to_owned())));
+        let cli = parse(&["u", "--json", "a", "-d", "b", "--data-raw", "@c", "--json", "d"]);
+        let text = str::to_owned;
+        let expected = [
+            Data::Json(text("a")),
+            Data::Form(text("b")),
+            Data::Raw(text("@c")),
+            Data::Json(text("d")),
+        ];
+        assert_eq!(cli.unwrap().data.parts, expected);
     }
 
     #[test]

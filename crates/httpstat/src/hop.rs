@@ -2,6 +2,8 @@
 
 use std::{
     mem,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,16 +13,18 @@ use tcpinfo::TcpInfo;
 use tokio::time::timeout;
 
 use crate::{
-    dial::{self, Attempt, Family},
+    dial::{self, Attempt},
     error::Error,
-    exchange::{Exchange, Line, Stream},
+    exchange::{Exchange, Line, Stream, Versions},
     keep::{Kept, Pool, Use},
+    proxy::Proxy,
     redirect,
     request::{Ask, Draft},
+    route::Route,
     sink::Sink,
     socket::Socket,
     stop::{Stop, Stops},
-    target::Target,
+    target::{Endpoint, Target},
     timeline::{Phase, Timeline},
     tls::{self, Session},
 };
@@ -31,7 +35,11 @@ pub(crate) struct Hop {
     pub(crate) target: Target,
     pub(crate) method: Method,
     pub(crate) timeline: Timeline,
+    /// What the name means, if it was looked up.
+    pub(crate) answers: Vec<IpAddr>,
     pub(crate) attempts: Vec<Attempt>,
+    /// The other end of the socket, where that is not the server.
+    pub(crate) proxy: Option<Proxy>,
     pub(crate) socket: Option<Socket>,
     pub(crate) tls: Option<Session>,
     pub(crate) exchange: Exchange,
@@ -40,17 +48,17 @@ pub(crate) struct Hop {
     /// What the kernel said of a kept connection before and after the request.
     pub(crate) info_before: Option<TcpInfo>,
     pub(crate) info_after: Option<TcpInfo>,
+    /// Where the body went.
+    pub(crate) saved_to: Option<PathBuf>,
     /// What a redirect asks for that is to be followed.
     pub(crate) next: Option<Box<Ask>>,
-    /// The response led elsewhere, and its body went nowhere.
-    pub(crate) is_left: bool,
 }
 
 /// Everything that is decided before the clock starts.
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
     pub(crate) draft: Draft,
-    pub(crate) reach: Reach,
+    pub(crate) reach: Reach<'a>,
     /// What the request was made from.
     pub(crate) ask: Ask,
     /// Redirects are to be followed.
@@ -63,10 +71,13 @@ pub(crate) struct Plan<'a> {
 
 /// How the server is reached.
 #[derive(Debug)]
-pub(crate) struct Reach {
+pub(crate) struct Reach<'a> {
+    pub(crate) versions: Versions,
     /// Used for `https` only.
     pub(crate) tls: Option<Arc<tls::Client>>,
-    pub(crate) family: Family,
+    /// Used for a proxy that wants it.
+    pub(crate) proxy_tls: Option<Arc<tls::Client>>,
+    pub(crate) route: &'a Route,
     /// For name lookup, TCP and TLS together; absent means for ever.
     pub(crate) connect_timeout: Option<Duration>,
 }
@@ -77,15 +88,17 @@ impl Hop {
             target: ask.target.clone(),
             method: ask.method.clone(),
             timeline: Timeline::default(),
+            answers: Vec::new(),
             attempts: Vec::new(),
+            proxy: None,
             socket: None,
             tls: None,
             exchange: Exchange::default(),
             line_use: None,
             info_before: None,
             info_after: None,
+            saved_to: None,
             next: None,
-            is_left: false,
         }
     }
 
@@ -119,9 +132,12 @@ impl Hop {
         let head = self.exchange.head.as_ref();
         let next = head.filter(|_| follows).map(|head| redirect::next(&ask, head));
         self.next = next.transpose()?.flatten().map(Box::new);
-        self.is_left = self.next.is_some();
         let mut skim = Sink::skim();
-        let sink = if self.is_left { &mut skim } else { sink };
+        let sink = if self.next.is_some() { &mut skim } else { sink };
+        if let Some(head) = &self.exchange.head {
+            sink.name(&head.headers, &self.target)?;
+        }
+        self.saved_to = sink.path().map(Path::to_owned);
         let ended = self.exchange.take(body, sink, &endpoint).await?;
         self.settle(ended);
         if let Some((line, pool)) = line.zip(pool) {
@@ -135,12 +151,13 @@ impl Hop {
     async fn ask_again(
         &mut self,
         mut line: Line,
-        draft: Draft,
+        mut draft: Draft,
         ask: &Ask,
-        reach: &Reach,
+        reach: &Reach<'_>,
         endpoint: &str,
     ) -> Result<(Line, Incoming), Error> {
         self.timeline.enter(Phase::Send, Instant::now());
+        self.prepare_for_proxy(&mut draft);
         let error = match self.exchange.ask(&mut line, draft, endpoint).await {
             Ok(body) => return Ok((line, body)),
             Err(error) => error,
@@ -160,8 +177,8 @@ impl Hop {
     /// Asks over a new connection.
     async fn ask_afresh(
         &mut self,
-        draft: Draft,
-        reach: &Reach,
+        mut draft: Draft,
+        reach: &Reach<'_>,
         endpoint: &str,
     ) -> Result<(Line, Incoming), Error> {
         let established = self.establish(reach);
@@ -172,15 +189,27 @@ impl Hop {
             None => established.await,
         }?;
         self.timeline.enter(Phase::Send, Instant::now());
-        let http2 = self.tls.as_ref().is_some_and(Session::is_http2);
+        let is_forwarded = self.prepare_for_proxy(&mut draft);
+        let is_agreed = self.tls.as_ref().is_some_and(Session::is_http2);
+        let http2 = is_agreed || (reach.versions == Versions::Http2 && !is_forwarded);
         let mut line = Line::open(stream, http2, endpoint).await?;
         let body = self.exchange.ask(&mut line, draft, endpoint).await?;
         Ok((line, body))
     }
 
+    /// Words the request for a proxy that asks the server itself, and says whether there is one.
+    fn prepare_for_proxy(&self, draft: &mut Draft) -> bool {
+        let forwarder = self.proxy.as_ref().filter(|proxy| proxy.forwards(&self.target));
+        if let Some(proxy) = forwarder {
+            draft.forwarded_by(proxy.authorization());
+        }
+        forwarder.is_some()
+    }
+
     /// Takes a connection to the same origin that is still open, if there is one.
     async fn take_over(&mut self, pool: &mut Pool) -> Option<Line> {
-        let Some(Kept { mut line, socket, tls, .. }) = pool.take(&self.target.origin()) else {
+        let Some(Kept { mut line, socket, tls, proxy, .. }) = pool.take(&self.target.origin())
+        else {
             self.line_use = Some(Use::Fresh);
             return None;
         };
@@ -190,7 +219,7 @@ impl Hop {
         }
         self.line_use = Some(Use::Reused);
         self.info_before = socket.info();
-        (self.socket, self.tls) = (Some(socket), tls);
+        (self.socket, self.tls, self.proxy) = (Some(socket), tls, proxy);
         Some(line)
     }
 
@@ -204,33 +233,63 @@ impl Hop {
         }
         let rest = socket.glance();
         if let Some(socket) = self.socket.replace(rest) {
-            pool.put(Kept { origin: self.target.origin(), line, socket, tls: self.tls.clone() });
+            let (tls, proxy) = (self.tls.clone(), self.proxy.clone());
+            pool.put(Kept { origin: self.target.origin(), line, socket, tls, proxy });
         }
     }
 
-    async fn establish(&mut self, reach: &Reach) -> Result<Box<dyn Stream>, Error> {
-        let endpoint = self.target.endpoint();
-        let found = match dial::literal(&endpoint) {
-            Some(address) => vec![address],
-            None => {
-                self.timeline.enter(Phase::Dns, Instant::now());
-                dial::resolve(&endpoint).await?
+    async fn establish(&mut self, reach: &Reach<'_>) -> Result<Box<dyn Stream>, Error> {
+        let Reach { route, tls, proxy_tls, .. } = reach;
+        let (server, proxy) = route.to(&self.target);
+        self.proxy = proxy;
+        let proxy = self.proxy.clone();
+        let mut stream =
+            self.dial(proxy.as_ref().map_or(&server, |proxy| &proxy.endpoint), route).await?;
+
+        if let Some(proxy) = proxy {
+            let shakes_hands = proxy.tls_target().zip(proxy_tls.as_ref());
+            if shakes_hands.is_some() || !proxy.forwards(&self.target) {
+                self.timeline.enter(Phase::Proxy, Instant::now());
             }
-        };
-        let addresses = dial::order(&found, reach.family, &endpoint)?;
+            if let Some((target, client)) = shakes_hands {
+                stream = Box::new(client.handshake(&target, stream).await?.0);
+            }
+            if !proxy.forwards(&self.target) {
+                stream = proxy.tunnel(stream, &server).await?;
+            }
+        }
 
-        self.timeline.enter(Phase::Connect, Instant::now());
-        let Some(stream) = dial::race(addresses, &mut self.attempts, dial::connect).await else {
-            return Err(dial::failure(&self.attempts, &endpoint));
+        let Some(client) = tls.as_ref().filter(|_| self.target.is_https()) else {
+            return Ok(stream);
         };
-        let (stream, socket) = Socket::observe(stream);
-        self.socket = Some(socket);
-        let client = reach.tls.as_ref().filter(|_| self.target.is_https());
-        let Some(client) = client else { return Ok(Box::new(stream)) };
-
         self.timeline.enter(Phase::Tls, Instant::now());
         let (stream, session) = client.handshake(&self.target, stream).await?;
         self.tls = Some(session);
+        Ok(Box::new(stream))
+    }
+
+    /// Connects to what stands at the other end of the socket.
+    async fn dial(&mut self, endpoint: &Endpoint, route: &Route) -> Result<Box<dyn Stream>, Error> {
+        let known = dial::literal(endpoint).map(|address| vec![address]);
+        let found = match known.or_else(|| route.pinned(endpoint)) {
+            Some(addresses) => addresses,
+            None => {
+                self.timeline.enter(Phase::Dns, Instant::now());
+                let found = dial::resolve(endpoint).await?;
+                self.answers = found.iter().map(SocketAddr::ip).collect();
+                found
+            }
+        };
+        let addresses = dial::order(&found, route.family, endpoint)?;
+
+        self.timeline.enter(Phase::Connect, Instant::now());
+        let from = route.interface.clone();
+        let connect = move |address| dial::connect(address, from.clone());
+        let Some(stream) = dial::race(addresses, &mut self.attempts, connect).await else {
+            return Err(dial::failure(&self.attempts, endpoint));
+        };
+        let (stream, socket) = Socket::observe(stream);
+        self.socket = Some(socket);
         Ok(Box::new(stream))
     }
 
@@ -289,11 +348,14 @@ impl Hop {
     fn stopped(&self, stop: Stop) -> Error {
         let phase = self.timeline.phase();
         let endpoint = self.target.endpoint();
+        let proxy = self.proxy.as_ref().map(|proxy| &proxy.endpoint);
+        let dialed = proxy.unwrap_or(&endpoint);
         let what = match phase {
             None | Some(Phase::Dns) => {
-                format!("no answer from the resolver for {}", self.target.host())
+                format!("no answer from the resolver for {}", dialed.host)
             }
-            Some(Phase::Connect) => format!("no connection to {endpoint}"),
+            Some(Phase::Connect) => format!("no connection to {dialed}"),
+            Some(Phase::Proxy) => format!("the proxy {dialed} did not lead to {endpoint}"),
             Some(Phase::Tls) => format!("no end of the handshake with {endpoint}"),
             Some(Phase::Send) => format!("{endpoint} did not take the whole request"),
             Some(Phase::Server) => format!("no response from {endpoint}"),

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use url::Origin;
 
-use crate::{exchange::Line, socket::Socket, tls::Session};
+use crate::{exchange::Line, proxy::Proxy, socket::Socket, tls::Session};
 
 /// Connections that wait for their next request, one for each origin.
 #[derive(Debug, Default)]
@@ -20,6 +20,7 @@ pub(crate) struct Kept {
     pub(crate) line: Line,
     pub(crate) socket: Socket,
     pub(crate) tls: Option<Session>,
+    pub(crate) proxy: Option<Proxy>,
 }
 
 /// How a request came to its connection.

@@ -6,6 +6,7 @@ use std::{
     ops::ControlFlow,
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 
 use anstream::{
@@ -20,12 +21,14 @@ use crate::{
     demo::Demo,
     error::{Error, Kind, reason},
     escape,
+    exchange::Versions,
     hop::{Hop, Plan, Reach},
     keep::Pool,
     output::{self, Record, View},
     redirect::Trail,
     repeat::{self, Findings, Progress, RepeatArgs, Run, Series, State, baseline::Baseline},
     request::{Ask, Draft},
+    route::Route,
     sink::Sink,
     stop::Stops,
     target::{Target, redact},
@@ -93,26 +96,27 @@ impl Work {
         let target = Target::parse(&url)?;
         target.as_str().clone_into(&mut self.record.url);
 
+        let mut way = Way::new(cli, trust)?;
         let all = Arc::clone(cli);
-        let roots = trust.clone();
+        let (roots, versions) = (way.trust.clone(), way.versions);
+        let wants_proxy_tls = way.route.proxies.want_tls();
         let (first, mut sink);
-        (first, sink, self.baseline, [self.save, self.junit]) = aside(&mut stops, move || {
-            let first = Prepared::new(all.ask(target)?, &roots, None)?;
-            let repeat = &all.repeat;
-            let baseline = repeat.baseline.as_deref().map(Baseline::read).transpose()?;
-            let copies =
-                [Sink::open(repeat.save.as_deref())?, Sink::open(repeat.junit.as_deref())?];
-            Ok((first, Sink::open(all.output.as_deref())?, baseline, copies))
-        })
-        .await?;
+        (first, sink, way.proxy_tls, self.baseline, [self.save, self.junit]) =
+            aside(&mut stops, move || {
+                let first = Prepared::new(all.ask(target)?, &roots, versions, None)?;
+                let proxy_tls = || tls::Client::new(&all.proxy_trust(), Versions::Http1);
+                let proxy_tls = wants_proxy_tls.then(proxy_tls).transpose()?.map(Arc::new);
+                let baseline = all.repeat.read_baseline()?;
+                let [save, junit] = [&all.repeat.save, &all.repeat.junit];
+                let copies = [Sink::open(save.as_deref())?, Sink::open(junit.as_deref())?];
+                Ok((first, all.sink()?, proxy_tls, baseline, copies))
+            })
+            .await?;
         if cli.repeat.is_single() {
-            let mut record = mem::take(&mut self.record);
-            let outcome =
-                follow(cli, first, &trust, &mut sink, None, &mut stops, &mut record).await;
-            self.record = record;
-            return outcome.map(drop);
+            let record = &mut self.record;
+            return way.follow(first, &mut sink, None, &mut stops, record).await.map(drop);
         }
-        self.measure_all(cli, first, &trust, sink, stops).await
+        self.measure_all(cli, first, &way, sink, stops).await
     }
 
     /// Makes all runs, with those before them that do not count.
@@ -120,7 +124,7 @@ impl Work {
         &mut self,
         cli: &Cli,
         first: Prepared,
-        trust: &Trust,
+        way: &Way,
         mut sink: Sink,
         mut stops: Stops,
     ) -> Result<(), Error> {
@@ -143,8 +147,7 @@ impl Work {
                         .await
                         .map_err(|stop| stop.error("not all runs were made"))?;
                     stops.restart();
-                    let (ask, roots, client) = (ask.clone(), trust.clone(), client.clone());
-                    aside(&mut stops, move || Prepared::new(ask, &roots, client)).await?
+                    way.prepare(ask.clone(), client.clone(), &mut stops).await?
                 }
             };
             let is_last = number == repeat.warmup + repeat.count;
@@ -156,7 +159,7 @@ impl Work {
             record.number = counted.filter(|_| repeat.is_series());
             let sink = &mut sink;
             let pool = pool.as_mut();
-            match follow(cli, prepared, trust, sink, pool, &mut stops, &mut record).await {
+            match way.follow(prepared, sink, pool, &mut stops, &mut record).await {
                 Ok(used) => client = used,
                 Err(error) => {
                     if let (Some(_), None) = (counted, &self.series) {
@@ -283,41 +286,76 @@ async fn keep(sink: &mut Sink, text: Option<String>) -> Result<(), Error> {
         .map_err(|stop| stop.error("nobody read the result"))?
 }
 
-/// Makes one run: a request, and those that redirects lead to. Returns what TLS was prepared.
-async fn follow(
-    cli: &Cli,
-    first: Prepared,
-    trust: &Trust,
-    sink: &mut Sink,
-    mut pool: Option<&mut Pool>,
-    stops: &mut Stops,
-    record: &mut Record,
-) -> Result<Option<Arc<tls::Client>>, Error> {
-    let mut prepared = first;
-    let mut trail = Trail::new(cli.max_redirs);
-    loop {
-        let Prepared { ask, draft, client } = prepared;
-        trail.step(&ask)?;
-        let mut hop = Hop::new(&ask);
-        let plan = Plan {
-            draft,
-            reach: Reach {
-                tls: client.clone(),
-                family: cli.family(),
-                connect_timeout: cli.connect_timeout,
-            },
-            ask,
+/// What is the same for every request.
+struct Way {
+    trust: Trust,
+    versions: Versions,
+    route: Route,
+    proxy_tls: Option<Arc<tls::Client>>,
+    connect_timeout: Option<Duration>,
+    follows: bool,
+    max_redirs: usize,
+}
+
+impl Way {
+    fn new(cli: &Cli, trust: Trust) -> Result<Self, Error> {
+        Ok(Self {
+            trust,
+            versions: cli.versions(),
+            route: cli.route()?,
+            proxy_tls: None,
+            connect_timeout: cli.connect_timeout,
             follows: cli.location,
-            pool: pool.as_deref_mut(),
-            sink,
-        };
-        let outcome = hop.measure(plan, stops).await;
-        let next = hop.next.take();
-        record.hops.push(hop);
-        outcome?;
-        let Some(ask) = next else { return Ok(client) };
-        let roots = trust.clone();
-        prepared = aside(stops, move || Prepared::new(*ask, &roots, client)).await?;
+            max_redirs: cli.max_redirs,
+        })
+    }
+
+    /// Makes one run: a request, and those that redirects lead to. Returns what TLS was prepared.
+    async fn follow(
+        &self,
+        first: Prepared,
+        sink: &mut Sink,
+        mut pool: Option<&mut Pool>,
+        stops: &mut Stops,
+        record: &mut Record,
+    ) -> Result<Option<Arc<tls::Client>>, Error> {
+        let mut prepared = first;
+        let mut trail = Trail::new(self.max_redirs);
+        loop {
+            let Prepared { ask, draft, client } = prepared;
+            trail.step(&ask)?;
+            let mut hop = Hop::new(&ask);
+            let plan = Plan {
+                draft,
+                reach: Reach {
+                    versions: self.versions,
+                    tls: client.clone(),
+                    proxy_tls: self.proxy_tls.clone(),
+                    route: &self.route,
+                    connect_timeout: self.connect_timeout,
+                },
+                ask,
+                follows: self.follows,
+                pool: pool.as_deref_mut(),
+                sink,
+            };
+            let outcome = hop.measure(plan, stops).await;
+            let next = hop.next.take();
+            record.hops.push(hop);
+            outcome?;
+            let Some(ask) = next else { return Ok(client) };
+            prepared = self.prepare(*ask, client, stops).await?;
+        }
+    }
+
+    async fn prepare(
+        &self,
+        ask: Ask,
+        client: Option<Arc<tls::Client>>,
+        stops: &mut Stops,
+    ) -> Result<Prepared, Error> {
+        let (roots, versions) = (self.trust.clone(), self.versions);
+        aside(stops, move || Prepared::new(ask, &roots, versions, client)).await
     }
 }
 
@@ -330,10 +368,15 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(ask: Ask, trust: &Trust, client: Option<Arc<tls::Client>>) -> Result<Self, Error> {
+    fn new(
+        ask: Ask,
+        trust: &Trust,
+        versions: Versions,
+        client: Option<Arc<tls::Client>>,
+    ) -> Result<Self, Error> {
         let draft = Draft::new(&ask)?;
         let client = match client {
-            None if ask.target.is_https() => Some(Arc::new(tls::Client::new(trust)?)),
+            None if ask.target.is_https() => Some(Arc::new(tls::Client::new(trust, versions)?)),
             client => client,
         };
         Ok(Self { ask, draft, client })
@@ -353,11 +396,11 @@ async fn aside<T: Send + 'static>(
 }
 
 /// How the pretty report is laid out.
-fn view(cli: &Cli) -> View<'_> {
+fn view(cli: &Cli) -> View {
     let to_stderr = cli.body_to_stdout();
     let is_terminal =
         if to_stderr { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
-    View::new(cli.verbose, is_terminal, cli.output.as_deref())
+    View::new(cli.verbose, is_terminal)
 }
 
 /// Writes the report, or a part of it, beside the body if that has the standard output. Says whether

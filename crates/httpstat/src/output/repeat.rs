@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The whole report of a series.
-pub(crate) fn series(series: &Series, view: &View<'_>) -> String {
+pub(crate) fn series(series: &Series, view: &View) -> String {
     let sections = [heading(series, view), table(series, view), median_run(series, view)];
     let mut text = if view.verbose { version_line() } else { String::new() };
     text.push_str(
@@ -33,7 +33,7 @@ pub(crate) fn series(series: &Series, view: &View<'_>) -> String {
     text
 }
 
-fn heading(series: &Series, view: &View<'_>) -> String {
+fn heading(series: &Series, view: &View) -> String {
     let line = format!("{} {}", series.method, escape::text(&series.url));
     let mut text = format!("{}\n", paint(STRONG, fold(&line, 0, view)));
     let made = series.runs.len();
@@ -60,7 +60,7 @@ fn heading(series: &Series, view: &View<'_>) -> String {
     text
 }
 
-fn table(series: &Series, view: &View<'_>) -> String {
+fn table(series: &Series, view: &View) -> String {
     let successes = series.successes().count();
     let rows: Vec<_> = Metric::all()
         .filter(|metric| view.verbose || !metric.is_fact() || BRIEF.contains(&metric.name()))
@@ -145,7 +145,7 @@ const COLUMNS: [Column; 6] = [
 const BRIEF: [&str; 6] =
     ["rtt", "rtt_var", "min_rtt", "tx_cwnd_segs", "delivery_rate", "retransmitted_segs"];
 
-fn median_run(series: &Series, view: &View<'_>) -> String {
+fn median_run(series: &Series, view: &View) -> String {
     let Some(run) = series.median_run().filter(|_| series.successes().count() > 1) else {
         return String::new();
     };
@@ -160,7 +160,7 @@ fn median_run(series: &Series, view: &View<'_>) -> String {
 }
 
 /// Objectives and comparison, after a line that sets them apart; empty without either.
-pub(crate) fn findings(findings: &Findings, view: &View<'_>) -> String {
+pub(crate) fn findings(findings: &Findings, view: &View) -> String {
     let mut text = String::new();
     if let Some(slo) = &findings.slo {
         text.push_str(&objectives(slo));
@@ -184,7 +184,7 @@ fn objectives(slo: &slo::Outcome) -> String {
     text
 }
 
-fn comparison(found: &Comparison, view: &View<'_>) -> String {
+fn comparison(found: &Comparison, view: &View) -> String {
     let mut text = String::from("\n");
     let title = "Since baseline";
     let wide = view.width >= WIDE;

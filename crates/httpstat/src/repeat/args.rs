@@ -2,7 +2,11 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::slo::{Objective, Objectives};
+use super::{
+    baseline::Baseline,
+    slo::{Objective, Objectives},
+};
+use crate::error::Error;
 
 /// The options.
 #[derive(Debug, clap::Args)]
@@ -60,9 +64,9 @@ pub(crate) struct RepeatArgs {
 }
 
 impl RepeatArgs {
-    /// Whether there is nothing but one run.
+    /// Whether there is one run only, and nothing that it could share connections with.
     pub(crate) fn is_single(&self) -> bool {
-        self.count == 1 && self.warmup == 0
+        self.count == 1 && self.warmup == 0 && !self.keep_alive
     }
 
     /// Whether there will be statistics.
@@ -72,6 +76,16 @@ impl RepeatArgs {
 
     pub(crate) fn objectives(&self) -> Vec<Objective> {
         self.slo.iter().flat_map(|list| list.0.iter().copied()).collect()
+    }
+
+    /// What to compare with, which must allow a verdict if one is demanded.
+    pub(crate) fn read_baseline(&self) -> Result<Option<Baseline>, Error> {
+        let Some(path) = &self.baseline else { return Ok(None) };
+        let baseline = Baseline::read(path)?;
+        if self.fail_if_slower {
+            baseline.check_size(path, self.count)?;
+        }
+        Ok(Some(baseline))
     }
 
     /// What makes no sense together, although each alone does.

@@ -41,6 +41,30 @@ impl Baseline {
         }
     }
 
+    /// Refuses to begin with a comparison that could not come to a verdict, even on the total.
+    pub(crate) fn check_size(&self, path: &Path, runs: u32) -> Result<(), Error> {
+        let in_baseline = |metric: &Metric| self.runs.iter().any(|run| run.get(*metric).is_some());
+        let comparisons = compared().filter(in_baseline).count();
+        let (earlier, later) = (self.runs.len(), runs as usize);
+        if can_tell(earlier, later, comparisons) {
+            return Ok(());
+        }
+        let sizes = later..=MAX_RUNS_ASKED_FOR;
+        let advice = match sizes.into_iter().find(|size| can_tell(earlier, *size, comparisons)) {
+            Some(needed) => format!("make {needed} now (-n {needed})"),
+            None => {
+                let needed = runs_needed(comparisons);
+                format!("save a baseline of at least {needed}, and make as many now")
+            }
+        };
+        let message = format!(
+            "{later} runs and the {earlier} of --baseline {} are too few for --fail-if-slower to \
+             ever tell; {advice}",
+            path.display()
+        );
+        Err(Error::new(Kind::Data, message))
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         let mut found = Self { url: String::new(), runs: Vec::new() };
         let mut documents = Deserializer::from_str(text).into_iter::<Document>().peekable();
@@ -269,6 +293,8 @@ impl Sample {
     }
 }
 
+/// To make up for a small baseline; beyond, a larger one is the better advice.
+const MAX_RUNS_ASKED_FOR: usize = 100;
 /// A hundred thousand runs fit.
 const MAX_LEN: u64 = 256 << 20;
 

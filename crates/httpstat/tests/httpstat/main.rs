@@ -4,7 +4,9 @@
 mod backend;
 mod failures;
 mod output;
+mod proxies;
 mod redirects;
+mod repeat;
 mod server;
 mod success;
 mod tls;

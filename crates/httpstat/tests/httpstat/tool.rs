@@ -16,12 +16,15 @@ pub(crate) struct Run {
     pub(crate) stderr: String,
 }
 
-/// The command with these arguments, untouched by the environment's wishes about colour.
+/// The command with these arguments, untouched by the environment's wishes about colours and proxies.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_httpstat"));
     command.args(arguments).stdin(Stdio::null());
     for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
         command.env_remove(variable);
+    }
+    for variable in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
+        command.env_remove(variable).env_remove(variable.to_uppercase());
     }
     command
 }
@@ -36,9 +39,19 @@ pub(crate) fn run(arguments: &[&str]) -> Run {
 pub(crate) fn run_json(arguments: &[&str]) -> (Run, Value) {
     let run = run(&[arguments, &["--format", "jsonl"]].concat());
     assert_eq!(run.stdout.lines().count(), 1, "{run:?}");
-    let value: Value = serde_json::from_str(&run.stdout).unwrap();
-    let errors: Vec<_> = SCHEMA.iter_errors(&value).map(|error| error.to_string()).collect();
-    assert!(errors.is_empty(), "{errors:?} in {value:#}");
+    let value = judged(&run);
+    (run, value)
+}
+
+/// The same for several runs, which are one object over several lines.
+pub(crate) fn run_series(arguments: &[&str]) -> (Run, Value) {
+    let run = run(&[arguments, &["--format", "json"]].concat());
+    let value = judged(&run);
+    (run, value)
+}
+
+fn judged(run: &Run) -> Value {
+    let value = check(&run.stdout);
     assert_eq!(value["ok"], run.code == 0, "{run:?}");
     match run.code {
         0 => assert_eq!(run.stderr, ""),
@@ -47,7 +60,15 @@ pub(crate) fn run_json(arguments: &[&str]) -> (Run, Value) {
             assert_eq!(run.complaint().split_once(": ").unwrap().0, "httpstat");
         }
     }
-    (run, value)
+    value
+}
+
+/// What was printed as JSON, which the schema must allow.
+pub(crate) fn check(text: &str) -> Value {
+    let value: Value = serde_json::from_str(text).unwrap();
+    let errors: Vec<_> = SCHEMA.iter_errors(&value).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:?} in {value:#}");
+    value
 }
 
 /// The only hop of a run, which must have succeeded.
