@@ -10,7 +10,7 @@ use std::{
 
 use hyper::{Method, body::Incoming};
 use tcpinfo::TcpInfo;
-use tokio::time::timeout;
+use tokio::{task::yield_now, time::timeout};
 
 use crate::{
     dial::{self, Attempt},
@@ -213,6 +213,10 @@ impl Hop {
             self.line_use = Some(Use::Fresh);
             return None;
         };
+        // A server that closes right after its answer shall be noticed before and not after the next
+        // request: the first time the event loop hears of it, the second time HTTP does.
+        yield_now().await;
+        yield_now().await;
         if !line.is_free().await {
             self.line_use = Some(Use::Replaced);
             return None;
@@ -310,7 +314,7 @@ impl Hop {
     /// What the kernel said last about the connection.
     pub(crate) fn last_info(&self) -> Option<TcpInfo> {
         let report = self.socket.as_ref().and_then(Socket::report);
-        self.info_after.clone().or_else(|| report?.closed_info())
+        self.info_after.or_else(|| report?.closed_info())
     }
 
     /// Bytes of the response body a second, over the whole request.

@@ -250,10 +250,7 @@ impl Work {
             (Some(series), Format::Pretty) => output::series_pretty(series, &view(cli)),
             _ => json(),
         };
-        let saved = match cli.repeat.save {
-            Some(_) => Some(json()),
-            None => None,
-        };
+        let saved = cli.repeat.save.as_ref().map(|_| json());
         let printed = print(cli, text).await.map(drop);
         let saved = keep(&mut self.save, saved).await;
         let junit = cli.repeat.junit.as_ref().map(|_| {

@@ -151,7 +151,10 @@ fn median_run(series: &Series, view: &View) -> String {
     };
     let title = format!("Run {}, the one in the middle", run.number);
     let mut text = format!("{}\n", paint(STRONG, title));
-    for timeline in &run.timelines {
+    for (number, timeline) in (1..).zip(&run.timelines) {
+        if run.timelines.len() > 1 {
+            let _ = writeln!(text, "{}", paint(FAINT, format_args!("request {number}")));
+        }
         if let Some(total) = timeline.total() {
             text.push_str(&waterfall::draw(&timeline.spans(), total, None, view.width));
         }

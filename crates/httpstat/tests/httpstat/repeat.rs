@@ -19,10 +19,17 @@ use serde_json::Value;
 
 use crate::{
     server::{self, Identity},
-    tool::{check, command, run, run_json, run_series},
+    tool::{Run, check, command, judged, run, run_json},
 };
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+
+/// Runs the command with JSON output, which is one object about all runs.
+fn run_series(arguments: &[&str]) -> (Run, Value) {
+    let run = run(&[arguments, &["--format", "json"]].concat());
+    let value = judged(&run);
+    (run, value)
+}
 
 /// A server that answers each request on a connection in turn; what it does with the n-th of all
 /// requests is up to `respond`, which says whether the connection goes on.
@@ -149,6 +156,35 @@ fn what_a_server_may_have_acted_upon_is_not_sent_again() {
     assert_eq!(run.code, 52, "{value:#}");
     assert_eq!(connections.load(SeqCst), 1);
     assert_eq!(value["succeeded"], 1);
+}
+
+/// A redirect within one origin goes over the connection that it came by, if connections are kept.
+#[test]
+fn redirects_share_a_kept_connection() {
+    const FOUND: &str = "HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 3\r\n\r\nbye";
+    let (address, connections) = conversing(|number, stream| match number % 2 {
+        0 => stream.write_all(FOUND.as_bytes()).is_ok(),
+        _ => greeting(stream),
+    });
+    let url = format!("http://{address}/a");
+    let (run, value) = run_series(&[&url, "-L", "-n", "2", "--keep-alive"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(connections.swap(0, SeqCst), 1);
+    let timings = &value["runs"][0]["timings_ms"];
+    let sum: f64 = ["connect", "send", "server", "transfer"]
+        .map(|key| timings[key].as_f64().unwrap())
+        .iter()
+        .sum();
+    assert!((sum - timings["total"].as_f64().unwrap()).abs() < 1e-6, "{timings}");
+    assert!(timings["starttransfer"].as_f64() < timings["total"].as_f64());
+
+    let (_, value) = run_json(&[&url, "-L", "--keep-alive"]);
+    assert_eq!(connections.swap(0, SeqCst), 1);
+    let uses: Vec<_> =
+        value["hops"].as_array().unwrap().iter().map(|hop| &hop["connection_use"]).collect();
+    assert_eq!(uses, ["fresh", "reused"]);
+    run_json(&[&url, "-L"]);
+    assert_eq!(connections.load(SeqCst), 2);
 }
 
 #[test]
@@ -295,7 +331,7 @@ fn a_line_for_each_run_is_followed_by_the_summary() {
     let arguments = ["-n", "3", "--format", "jsonl", "--save", saved.to_str().unwrap()];
     let run = run(&[&[format!("http://{address}/").as_str()], arguments.as_slice()].concat());
     assert_eq!(run.code, 52);
-    let lines: Vec<Value> = run.stdout.lines().map(|line| check(line)).collect();
+    let lines: Vec<Value> = run.stdout.lines().map(check).collect();
     assert_eq!(lines.len(), 4);
     for (number, line) in (1..).zip(&lines[..3]) {
         assert_eq!(line["run"], number);

@@ -43,14 +43,8 @@ pub(crate) fn run_json(arguments: &[&str]) -> (Run, Value) {
     (run, value)
 }
 
-/// The same for several runs, which are one object over several lines.
-pub(crate) fn run_series(arguments: &[&str]) -> (Run, Value) {
-    let run = run(&[arguments, &["--format", "json"]].concat());
-    let value = judged(&run);
-    (run, value)
-}
-
-fn judged(run: &Run) -> Value {
+/// The verdict in what was printed, which must agree with everything else.
+pub(crate) fn judged(run: &Run) -> Value {
     let value = check(&run.stdout);
     assert_eq!(value["ok"], run.code == 0, "{run:?}");
     match run.code {
