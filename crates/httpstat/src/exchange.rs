@@ -90,8 +90,12 @@ impl Exchange {
                 sender.send_request(request).await
             }
         };
-        let response =
-            answered.map_err(|error| failure::of_head(&error, &self.stamps.seen(), endpoint))?;
+        let response = answered.map_err(|error| {
+            if failure::is_refusal(&error) {
+                self.stamps.refused();
+            }
+            failure::of_head(&error, &self.stamps.seen(), endpoint)
+        })?;
         self.stamps.head_understood();
         let head = Head::of(&response);
         let body = response.into_body();

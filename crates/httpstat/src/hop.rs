@@ -164,7 +164,7 @@ impl Hop {
         };
         // RFC 9110, section 9.2.2: what the server may have acted upon is not repeated by itself.
         let seen = self.exchange.stamps.seen();
-        let is_repeatable = self.method.is_idempotent() || !seen.was_written();
+        let is_repeatable = self.method.is_idempotent() || !seen.may_have_acted();
         if !(seen.came_too_late() && is_repeatable) {
             return Err(error);
         }

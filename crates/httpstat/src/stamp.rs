@@ -46,19 +46,21 @@ pub(crate) struct Seen {
     /// HTTP has understood the response head.
     head_understood: bool,
     last_write: Option<Instant>,
+    /// HTTP knows that the server has not looked at the request.
+    refused: bool,
 }
 
 impl Seen {
-    /// Whether the connection was over before it had anything to do with the request: what a request
-    /// meets that is sent while the server closes.
+    /// Whether the connection ended without a word about the request, as one does that the server
+    /// closes while the request is on its way.
     pub(crate) fn came_too_late(&self) -> bool {
-        let is_over = self.read.is_some() || self.write_error.is_some() || !self.was_written();
+        let is_over = self.read.is_some() || self.write_error.is_some() || !self.may_have_acted();
         self.first_byte.is_none() && is_over
     }
 
-    /// Whether any of the request may have reached the server.
-    pub(crate) fn was_written(&self) -> bool {
-        self.last_write.is_some()
+    /// Whether the server may have acted upon the request.
+    pub(crate) fn may_have_acted(&self) -> bool {
+        self.last_write.is_some() && !self.refused
     }
 }
 
@@ -91,6 +93,11 @@ impl Stamps {
     /// Notes that no more of the request body will come.
     pub(crate) fn payload_taken(&self) {
         self.with(|seen| seen.payload_taken = true);
+    }
+
+    /// Notes that the server has not looked at the request, and said so.
+    pub(crate) fn refused(&self) {
+        self.with(|seen| seen.refused = true);
     }
 
     /// Notes that what comes now is the response body.

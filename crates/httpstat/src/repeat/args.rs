@@ -39,8 +39,9 @@ pub(crate) struct RepeatArgs {
 
     /// Compare with what --save has written, and say which phases changed beyond noise
     ///
-    /// By a two-sided Mann-Whitney U test of every phase and the total, at 5 % over all of them
-    /// together (Holm), with the Hodges-Lehmann shift and its 95 % interval.
+    /// By a two-sided Mann-Whitney U test of every phase and the total, at a level of 0.05 over all
+    /// of them together (Holm), with the Hodges-Lehmann shift and its 95 % interval. It takes runs
+    /// that do not influence each other.
     #[arg(long, value_name = "FILE")]
     pub(crate) baseline: Option<PathBuf>,
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, fs::File, io::Read as _, path::Path};
 
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 use serde_json::{Deserializer, Map, Value};
 
 use super::{
@@ -101,8 +101,6 @@ struct Document {
     ok: bool,
     runs: Option<Vec<Run>>,
     hops: Option<Vec<Hop>>,
-    #[serde(rename = "statistics")]
-    _statistics: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]

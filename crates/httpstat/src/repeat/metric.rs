@@ -150,7 +150,8 @@ impl Values {
         for (index, fact) in FACTS.iter().enumerate() {
             let Some(value) = (fact.read)(info) else { continue };
             let earlier = before.filter(|_| fact.is_counted).and_then(fact.read);
-            self.set(Metric(Metric::TOTAL.0 + 1 + index), value - earlier.unwrap_or_default());
+            let value = (value - earlier.unwrap_or_default()).max(0.0);
+            self.set(Metric(Metric::TOTAL.0 + 1 + index), value);
         }
     }
 

@@ -1,21 +1,26 @@
 //! Several runs: statistics, kept connections, limits, comparisons and their files.
 
 use std::{
+    convert::Infallible,
     fs,
     io::{BufRead as _, BufReader, Write as _},
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
+        mpsc::channel,
     },
     thread,
     time::Duration,
 };
 
-use hyper::{Response, body::Bytes};
+use http_body_util::Full;
+use hyper::{Response, body::Bytes, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::version::TLS13;
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use crate::{
     server::{self, Identity},
@@ -207,6 +212,47 @@ fn http2_carries_one_request_after_the_other() {
             assert_eq!(value["statistics"][name]["count"], 3, "{name} in {value:#}");
         }
     }
+}
+
+/// Each connection says goodbye in words of HTTP/2 when it has answered a request.
+#[test]
+fn a_farewell_over_http2_gets_a_new_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let (sender, served) = channel();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for stream in listener.incoming().map_while(Result::ok) {
+            stream.set_nonblocking(true).unwrap();
+            runtime.block_on(async {
+                let stream = TokioIo::new(tokio::net::TcpStream::from_std(stream).unwrap());
+                let asked = Arc::new(Notify::new());
+                let notice = Arc::clone(&asked);
+                let answer = service_fn(move |_| {
+                    notice.notify_one();
+                    let response = Response::new(Full::new(Bytes::from_static(b"hello")));
+                    async { Ok::<_, Infallible>(response) }
+                });
+                let connection =
+                    http2::Builder::new(TokioExecutor::new()).serve_connection(stream, answer);
+                tokio::pin!(connection);
+                tokio::select! {
+                    _ = connection.as_mut() => {}
+                    () = asked.notified() => {
+                        connection.as_mut().graceful_shutdown();
+                        let _ = connection.await;
+                    }
+                }
+            });
+            sender.send(()).unwrap();
+        }
+    });
+    let data = ["-X", "POST", "-n", "5", "--keep-alive", "--http2-prior-knowledge"];
+    let (run, value) = run_series(&[[url.as_str()].as_slice(), &data].concat());
+    assert_eq!(run.code, 0, "{value:#}");
+    assert!(served.try_iter().count() >= 4, "{value:#}");
+    let uses = value["runs"].as_array().unwrap().iter().map(|run| &run["connection_use"]);
+    assert!(uses.skip(1).all(|kind| kind == "replaced"), "{value:#}");
 }
 
 /// One slow answer among those over the same connection shows in its own run.
