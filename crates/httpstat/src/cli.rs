@@ -1,13 +1,15 @@
 //! The command line.
 
 mod data;
+mod generate;
 mod way;
 
 use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
 use anstream::ColorChoice;
 use clap::{
-    ArgAction, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum, error::ErrorKind,
+    ArgAction, Command, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum,
+    error::ErrorKind,
 };
 use hyper::{
     Method,
@@ -29,6 +31,7 @@ use crate::{
     tls::Trust,
 };
 use data::DataArgs;
+pub(crate) use generate::Generated;
 use way::WayArgs;
 
 /// Times one HTTP request phase by phase and shows the TCP socket underneath.
@@ -36,7 +39,7 @@ use way::WayArgs;
 #[command(name = "httpstat", version, max_term_width = 80, args_override_self = true)]
 pub(crate) struct Cli {
     /// What to request; without a scheme, https unless the port is 80
-    #[arg(required_unless_present_any = ["demo", "verbose"])]
+    #[arg(required_unless_present_any = ["demo", "verbose", "generate"])]
     pub(crate) url: Option<String>,
 
     /// Request method [default: GET, or POST with --data]
@@ -150,6 +153,10 @@ pub(crate) struct Cli {
     #[arg(long, action = ArgAction::SetTrue, conflicts_with = "color")]
     no_color: bool,
 
+    /// Print what lets a shell complete these options, or the manual page, and end
+    #[arg(long, value_enum, value_name = "WHAT", exclusive = true)]
+    pub(crate) generate: Option<Generated>,
+
     /// Measure a request to a site that this program serves itself, over HTTPS on loopback
     #[arg(long, conflicts_with_all = ["url", "insecure", "cacert"])]
     pub(crate) demo: bool,
@@ -181,7 +188,7 @@ enum Color {
 impl Cli {
     /// Reads the arguments of this process; on a usage error, or for --help, it ends here.
     pub(crate) fn from_process() -> Self {
-        let matches = Self::command().after_long_help(exit_codes()).get_matches();
+        let matches = definition().get_matches();
         let cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         if cli.asks_for_version() {
             Self::command().get_matches_from(["httpstat", "--version"]);
@@ -282,6 +289,11 @@ impl Cli {
             Color::Never => ColorChoice::Never,
         }
     }
+}
+
+/// The command line with all that its help says.
+pub(crate) fn definition() -> Command {
+    Cli::command().after_long_help(exit_codes())
 }
 
 /// Name and version of this program.

@@ -34,5 +34,9 @@ mod units;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    run::run(cli::Cli::from_process())
+    let cli = cli::Cli::from_process();
+    match cli.generate {
+        Some(what) => run::generate(what),
+        None => run::run(cli),
+    }
 }

@@ -17,7 +17,7 @@ use anstream::{
 use tokio::{runtime::Builder, task::spawn_blocking};
 
 use crate::{
-    cli::{Cli, Format},
+    cli::{Cli, Format, Generated},
     demo::Demo,
     error::{Error, Kind, reason},
     escape,
@@ -71,6 +71,21 @@ struct Work {
     baseline: Option<Baseline>,
     save: Sink,
     junit: Sink,
+}
+
+/// Writes what other programs make of the command line's definition.
+pub(crate) fn generate(what: Generated) -> ExitCode {
+    let mut stdout = io::stdout().lock();
+    let written =
+        what.text().and_then(|text| stdout.write_all(&text)).and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let error = Error::new(Kind::Output, format!("cannot write it: {}", reason(&error)));
+            complain(&error.to_string());
+            ExitCode::from(error.kind.exit_code())
+        }
+        _ => ExitCode::SUCCESS,
+    }
 }
 
 /// Does the work. Whatever still holds a connection then ends here, except for threads in a system

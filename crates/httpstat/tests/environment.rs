@@ -132,7 +132,10 @@ fn progress_is_shown_and_erased() {
                   ours, theirs = pty.openpty()\n\
                   child = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, stderr=theirs)\n\
                   os.close(theirs)\n\
-                  sys.stderr.buffer.write(os.read(ours, 65536))\n\
+                  os.set_blocking(ours, False)\n\
+                  try:\n\
+                  \x20   while part := os.read(ours, 65536): sys.stderr.buffer.write(part)\n\
+                  except OSError: pass\n\
                   sys.stdout.buffer.write(child.stdout)\n";
     let output = Command::new("python3")
         .args(["-c", script])

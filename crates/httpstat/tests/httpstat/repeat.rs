@@ -6,13 +6,14 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
+    process::Stdio,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
         mpsc::channel,
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use http_body_util::Full;
@@ -223,6 +224,7 @@ fn a_farewell_over_http2_gets_a_new_connection() {
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         for stream in listener.incoming().map_while(Result::ok) {
+            sender.send(()).unwrap();
             stream.set_nonblocking(true).unwrap();
             runtime.block_on(async {
                 let stream = TokioIo::new(tokio::net::TcpStream::from_std(stream).unwrap());
@@ -244,15 +246,16 @@ fn a_farewell_over_http2_gets_a_new_connection() {
                     }
                 }
             });
-            sender.send(()).unwrap();
         }
     });
-    let data = ["-X", "POST", "-n", "5", "--keep-alive", "--http2-prior-knowledge"];
+    let data = ["-X", "POST", "-n", "20", "--keep-alive", "--http2-prior-knowledge"];
     let (run, value) = run_series(&[[url.as_str()].as_slice(), &data].concat());
     assert_eq!(run.code, 0, "{value:#}");
-    assert!(served.try_iter().count() >= 4, "{value:#}");
+    // A request that arrives before the farewell is final is still answered.
     let uses = value["runs"].as_array().unwrap().iter().map(|run| &run["connection_use"]);
-    assert!(uses.skip(1).all(|kind| kind == "replaced"), "{value:#}");
+    let replaced = uses.filter(|kind| **kind == "replaced").count();
+    assert!(replaced > 0, "{value:#}");
+    assert_eq!(served.try_iter().count(), 1 + replaced, "{value:#}");
 }
 
 /// One slow answer among those over the same connection shows in its own run.
@@ -292,10 +295,10 @@ fn runs_that_only_warm_up_do_not_count() {
 
 #[test]
 fn an_interval_lies_between_the_runs() {
-    let (sender, arrivals) = std::sync::mpsc::channel();
-    let sender = std::sync::Mutex::new(sender);
+    let (sender, arrivals) = channel();
+    let sender = Mutex::new(sender);
     let (address, _) = conversing(move |_, stream| {
-        sender.lock().unwrap().send(std::time::Instant::now()).unwrap();
+        sender.lock().unwrap().send(Instant::now()).unwrap();
         greeting(stream)
     });
     let url = format!("http://{address}/");
@@ -394,7 +397,7 @@ fn a_reader_that_has_seen_enough_ends_the_series() {
     let (address, connections) = conversing(|_, stream| greeting(stream));
     let url = format!("http://{address}/");
     let arguments = [url.as_str(), "-n", "100000", "--format", "jsonl"];
-    let mut child = command(&arguments).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(check(&line)["run"], 1);
