@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::{
-    Record, View, socket,
+    Record, View, repeat, socket,
     style::{BAD, FAINT, NAME, STRONG, paint, status},
     timeline, tls, verdict, waterfall,
 };
@@ -42,7 +42,7 @@ pub(crate) fn pretty(record: &Record, view: &View) -> String {
         .filter(|section| !section.is_empty())
         .collect();
     let version = if view.verbose { version_line() } else { String::new() };
-    version + &sections.join("\n")
+    version + &sections.join("\n") + &repeat::findings(&record.findings, view)
 }
 
 fn connection(hop: &Hop, view: &View) -> String {
@@ -190,7 +190,7 @@ pub(super) fn flow<'a>(
 }
 
 /// Text that begins in a column, continued with an indentation where a terminal would break it.
-fn fold(text: &str, mut column: usize, view: &View) -> String {
+pub(super) fn fold(text: &str, mut column: usize, view: &View) -> String {
     if !view.fold {
         return text.to_owned();
     }
