@@ -8,7 +8,10 @@ mod way;
 use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
 use anstream::ColorChoice;
-use clap::{ArgAction, Command, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
+use clap::{
+    ArgAction, Command, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum,
+    error::ErrorKind,
+};
 use hyper::{
     Method,
     header::{
@@ -21,11 +24,12 @@ use crate::{
     exchange::Versions,
     netrc::Netrc,
     payload::{Data, Payload},
+    repeat::{self, RepeatArgs},
     request::{Ask, HeaderEdit, Wishes},
     route::Route,
     sink::{self, Sink},
     target::{Credentials, Target},
-    tls::Trust,
+    tls::{TlsArgs, Trust},
 };
 use data::DataArgs;
 pub(crate) use generate::Generated;
@@ -105,14 +109,6 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "NUMBER", default_value_t = 10)]
     pub(crate) max_redirs: usize,
 
-    /// Accept any certificate
-    #[arg(short = 'k', long)]
-    insecure: bool,
-
-    /// Trust the authorities in this PEM file instead of the system's
-    #[arg(long, value_name = "FILE")]
-    cacert: Option<PathBuf>,
-
     /// Save the body, "-" for the standard output; without it the body is discarded
     ///
     /// The file appears when the body is complete: a failed request leaves no partial file and does
@@ -131,7 +127,7 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) connect_timeout: Option<Duration>,
 
-    /// Limit for the whole run
+    /// Limit for the whole run; with -n, for each run
     #[arg(short = 'm', long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) max_time: Option<Duration>,
 
@@ -156,11 +152,17 @@ pub(crate) struct Cli {
     pub(crate) generate: Option<Generated>,
 
     /// Measure a request to a site that this program serves itself, over HTTPS on loopback
-    #[arg(long, conflicts_with_all = ["url", "insecure", "cacert"])]
+    #[arg(long, conflicts_with_all = ["url", "insecure", "cacert", "cert"])]
     pub(crate) demo: bool,
 
     #[command(flatten)]
+    pub(crate) tls: TlsArgs,
+
+    #[command(flatten)]
     pub(crate) watch: WatchArgs,
+
+    #[command(flatten)]
+    pub(crate) repeat: RepeatArgs,
 }
 
 /// How the result is printed.
@@ -190,6 +192,9 @@ impl Cli {
         let cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         if cli.asks_for_version() {
             Self::command().get_matches_from(["httpstat", "--version"]);
+        }
+        if let Some(why) = cli.repeat.contradiction(cli.output.is_some() || cli.remote_name) {
+            Self::command().error(ErrorKind::ArgumentConflict, why).exit();
         }
         cli
     }
@@ -254,20 +259,12 @@ impl Cli {
         }
     }
 
-    fn method(&self) -> Method {
+    pub(crate) fn method(&self) -> Method {
         match &self.request {
             Some(method) => method.clone(),
             None if self.head => Method::HEAD,
             None if !self.data.parts.is_empty() => Method::POST,
             None => Method::GET,
-        }
-    }
-
-    pub(crate) fn trust(&self) -> Trust {
-        match &self.cacert {
-            _ if self.insecure => Trust::Anybody,
-            Some(path) => Trust::File(path.clone()),
-            None => Trust::System,
         }
     }
 
@@ -296,7 +293,7 @@ pub(crate) fn version_line() -> String {
     Cli::command().render_version()
 }
 
-fn seconds(text: &str) -> Result<Duration, &'static str> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, &'static str> {
     let seconds: f64 = text.parse().map_err(|_| "not a number")?;
     if seconds <= 0.0 {
         return Err("must be more than zero");
@@ -318,8 +315,13 @@ fn exit_codes() -> String {
     };
     line(0, "the exchange is complete, whatever the HTTP status");
     line(2, "the command line makes no sense");
-    for kind in Kind::ALL {
-        line(kind.exit_code(), kind.meaning());
+    let mut lines: Vec<_> =
+        Kind::ALL.iter().map(|kind| (kind.exit_code(), kind.meaning())).collect();
+    lines.push((repeat::SLO_EXIT_CODE, "a limit given with --slo was not kept"));
+    lines.push((repeat::SLOWER_EXIT_CODE, "slower than the baseline, with --fail-if-slower"));
+    lines.sort_unstable();
+    for (code, meaning) in lines {
+        line(code, meaning);
     }
     text
 }

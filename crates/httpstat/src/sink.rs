@@ -272,7 +272,7 @@ fn unwritable(path: &Path, error: &io::Error) -> Error {
         io::ErrorKind::AlreadyExists => "; remove it, or give another name with -o",
         _ => "",
     };
-    let message = format!("cannot write the body to {name}: {}{hint}", reason(error));
+    let message = format!("cannot write to {name}: {}{hint}", reason(error));
     Error::new(Kind::Output, message)
 }
 

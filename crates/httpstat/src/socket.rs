@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use conniver::{Conn, Handle, Options, Report, Role};
+use tcpinfo::TcpInfo;
 use tokio::{net::TcpStream, sync::mpsc};
 
 /// What is known about a connection while it lives, and its report afterwards.
@@ -29,6 +30,17 @@ impl Socket {
         let conn = options.wrap(stream);
         let handle = conn.handle();
         (conn, Self { local, remote, handle, coming, report: None })
+    }
+
+    /// What the kernel says now, while the connection is in use.
+    pub(crate) fn info(&self) -> Option<TcpInfo> {
+        self.handle.tcp_info()?.ok()
+    }
+
+    /// The same connection for another reader, who will get no report of it.
+    pub(crate) fn glance(&self) -> Self {
+        let (_, coming) = mpsc::unbounded_channel();
+        Self { handle: self.handle.clone(), coming, report: None, ..*self }
     }
 
     /// Gives the connection some time to end in an orderly way.

@@ -40,6 +40,8 @@ impl Watch {
     pub(crate) fn begin(&self, handle: Handle) {
         self.with(|watched| {
             let age = handle.snapshot().taken_at.since(handle.opened_at());
+            // What was seen of a connection that ended too soon is not this one's history.
+            watched.history = History::new(watched.history.interval());
             watched.begun = Some((Instant::now(), age));
             watched.handle = Some(handle);
             watched.schedule();

@@ -4,14 +4,16 @@ use std::{net::IpAddr, time::Duration};
 
 use conniver::Report;
 use serde::{Serialize, Serializer};
+use tcpinfo::TcpInfo;
 
-use super::{Record, View, history::HistoryView, verdict::VerdictView};
+use super::{Record, View, history::HistoryView, repeat_json::FindingsView, verdict::VerdictView};
 use crate::{
     dial::{Attempt, Outcome},
     error::Error,
     escape::{invalid_only, is_treacherous},
     exchange::Head,
     hop::Hop,
+    keep::Use,
     timeline::Timeline,
     tls::Session,
     verdict::Verdict,
@@ -45,15 +47,20 @@ fn verdicts(record: &Record) -> Vec<Verdict> {
 #[derive(Serialize)]
 struct Document<'a> {
     schema_version: u32,
+    /// Of a series.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<u32>,
     url: &'a str,
     ok: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Failure<'a>>,
     hops: Vec<Request<'a>>,
+    #[serde(flatten)]
+    findings: FindingsView<'a>,
 }
 
 #[derive(Serialize)]
-struct Failure<'a> {
+pub(super) struct Failure<'a> {
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     phase: Option<&'static str>,
@@ -64,6 +71,9 @@ struct Failure<'a> {
 #[derive(Serialize)]
 struct Request<'a> {
     request: RequestLine<'a>,
+    /// Only where connections are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection_use: Option<Use>,
     timings_ms: Timings<'a>,
     #[serde(skip_serializing_if = "<[IpAddr]>::is_empty")]
     dns_answers: &'a [IpAddr],
@@ -81,6 +91,9 @@ struct Request<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     socket: Option<HistoryView<'a>>,
     verdict: VerdictView<'a>,
+    /// In the place of the report of a connection that the next request goes on with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept_info: Option<&'a TcpInfo>,
 }
 
 #[derive(Serialize)]
@@ -143,6 +156,7 @@ impl<'a> Document<'a> {
     fn of(record: &'a Record, verdicts: &'a [Verdict], with_samples: bool) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
+            run: record.number,
             url: &record.url,
             ok: record.error.is_none(),
             error: record.error.as_ref().map(Failure::of),
@@ -152,12 +166,13 @@ impl<'a> Document<'a> {
                 .zip(verdicts)
                 .map(|(hop, verdict)| Request::of(hop, verdict, with_samples))
                 .collect(),
+            findings: FindingsView::of(&record.findings),
         }
     }
 }
 
 impl<'a> Failure<'a> {
-    fn of(error: &'a Error) -> Self {
+    pub(super) fn of(error: &'a Error) -> Self {
         Self {
             kind: error.kind.name(),
             phase: error.phase.map(|phase| phase.key()),
@@ -172,6 +187,7 @@ impl<'a> Request<'a> {
         let attempts = hop.attempts.iter().map(|attempt| AttemptView::of(attempt, &hop.timeline));
         Self {
             request: RequestLine { method: hop.method.as_str(), url: hop.target.as_str() },
+            connection_use: hop.line_use,
             timings_ms: Timings(&hop.timeline),
             dns_answers: &hop.answers,
             attempts: attempts.collect(),
@@ -185,6 +201,7 @@ impl<'a> Request<'a> {
             connection: hop.socket.as_ref().and_then(|socket| socket.report()),
             socket: HistoryView::of(hop, with_samples),
             verdict: VerdictView::of(verdict),
+            kept_info: hop.info_after.as_ref(),
         }
     }
 }
@@ -254,7 +271,7 @@ fn milliseconds(time: Duration) -> f64 {
 /// Escapes what JSON allows in a string but a terminal would act on.
 ///
 /// Outside of strings such characters do not occur, line feeds apart.
-fn finish(json: serde_json::Result<String>) -> String {
+pub(super) fn finish(json: serde_json::Result<String>) -> String {
     // All keys are strings and no implementation of `Serialize` here fails.
     let json = json.unwrap_or_default();
     let mut safe = String::with_capacity(json.len() + 1);
@@ -273,7 +290,7 @@ fn finish(json: serde_json::Result<String>) -> String {
     safe
 }
 
-const SCHEMA_VERSION: u32 = 1;
+pub(super) const SCHEMA_VERSION: u32 = 1;
 
 #[cfg(test)]
 mod tests {

@@ -4,9 +4,9 @@
 use std::fmt::Write as _;
 
 use super::{
-    Record, View, socket,
+    Record, View, repeat, socket,
     style::{BAD, FAINT, NAME, STRONG, paint, status},
-    timeline, verdict, waterfall,
+    timeline, tls, verdict, waterfall,
 };
 use crate::{
     cli::version_line,
@@ -42,7 +42,7 @@ pub(crate) fn pretty(record: &Record, view: &View) -> String {
         .filter(|section| !section.is_empty())
         .collect();
     let version = if view.verbose { version_line() } else { String::new() };
-    version + &sections.join("\n")
+    version + &sections.join("\n") + &repeat::findings(&record.findings, view)
 }
 
 fn connection(hop: &Hop, view: &View) -> String {
@@ -76,21 +76,7 @@ fn connection(hop: &Hop, view: &View) -> String {
         };
         text.push_str(&flow([("", format!("{}, {role}", proxy.url))], " ", view));
     }
-    if let Some(tls) = &hop.tls {
-        let group = tls.group.as_deref().unwrap_or(ABSENT);
-        let alpn = tls.alpn.as_deref().map_or_else(|| ABSENT.to_owned(), escape::text);
-        let facts = [
-            ("", tls.version.clone()),
-            ("", tls.cipher.clone()),
-            ("", group.to_owned()),
-            ("ALPN", alpn),
-        ];
-        text.push_str(&flow(facts, DOT, view));
-        if !tls.verified {
-            text.push_str(&paint(BAD, "the certificate was not checked (-k)"));
-            text.push('\n');
-        }
-    }
+    text.push_str(&tls::lines(hop, view));
     text
 }
 
@@ -204,7 +190,7 @@ pub(super) fn flow<'a>(
 }
 
 /// Text that begins in a column, continued with an indentation where a terminal would break it.
-fn fold(text: &str, mut column: usize, view: &View) -> String {
+pub(super) fn fold(text: &str, mut column: usize, view: &View) -> String {
     if !view.fold {
         return text.to_owned();
     }
