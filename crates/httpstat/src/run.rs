@@ -78,7 +78,7 @@ async fn measure(cli: &Arc<Cli>, record: &mut Record) -> Result<(), Error> {
         Some(url) => (url.clone(), cli.tls.options()),
         None => {
             let demo = Demo::start()?;
-            (demo.url, tls::Options::trusting(Trust::Only(demo.certificate)))
+            (demo.url, cli.tls.options().checking(Trust::Only(demo.certificate)))
         }
     };
     record.url = redact(&url);

@@ -263,6 +263,7 @@ fn versions_can_be_chosen() {
     assert_eq!(version(&["--tlsv1.2"]), "TLS 1.3");
     assert_eq!(version(&["--tlsv1.3"]), "TLS 1.3");
     assert_eq!(version(&["--tls-max", "1.2"]), "TLS 1.2");
+    assert_eq!(hop(&["--demo", "--tls-max", "1.2"])["tls"]["version"], "TLS 1.2");
 
     let old = authority.issue(|_| {}).config_for(None, &[&rustls::version::TLS12]);
     let (run, _) = run_json(&["-k", "--tlsv1.3", &site(old)]);
