@@ -2,11 +2,13 @@
 
 use std::{
     io::{Read as _, Write as _},
+    sync::Arc,
+    thread,
     time::{Duration, SystemTime},
 };
 
 use rcgen::{CertificateParams, DnType, SanType, date_time_ymd};
-use rustls::pki_types::CertificateDer;
+use rustls::{ServerConnection, Stream, pki_types::CertificateDer};
 use serde_json::Value;
 
 use crate::{
@@ -250,6 +252,39 @@ fn an_alert_is_named() {
         assert_eq!(run.code, 35, "{run:?}");
         assert!(run.complaint().contains(name), "{run:?}");
         assert_eq!(value["hops"][0].get("tls"), None);
+    }
+}
+
+#[test]
+fn an_alert_after_the_handshake_is_named() {
+    for (response, when) in [
+        ("", "while waiting for the response"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nthat", "after 4 bytes of the body"),
+    ] {
+        let config = Arc::new(Authority::new().issue(|_| {}).config());
+        let address = server::raw(move |mut socket| {
+            let mut tls = ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = Stream::new(&mut tls, &mut socket);
+            let mut request = [0; 4_096];
+            assert!(stream.read(&mut request).unwrap() > 0);
+            stream.write_all(response.as_bytes()).unwrap();
+            stream.flush().unwrap();
+            // What comes in one piece with an alert is lost to it.
+            thread::sleep(Duration::from_millis(300));
+            // A record that nobody encrypted, about which rustls complains to the client.
+            let garbage = [23, 3, 3, 0, 20].into_iter().chain([0; 20]).collect::<Vec<u8>>();
+            tls.read_tls(&mut garbage.as_slice()).unwrap();
+            tls.process_new_packets().unwrap_err();
+            while tls.wants_write() {
+                tls.write_tls(&mut socket).unwrap();
+            }
+            let _ = socket.read_to_end(&mut Vec::new());
+        });
+        let (run, value) = run_json(&["-k", &format!("https://{address}/")]);
+        assert_eq!(run.code, 56, "{run:?}");
+        let complaint = format!("TLS ended with the alert BadRecordMac {when}");
+        assert!(run.complaint().contains(&complaint), "{run:?}");
+        assert_eq!(value["hops"][0]["tls"]["handshake"], "full");
     }
 }
 
