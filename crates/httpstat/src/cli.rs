@@ -2,12 +2,16 @@
 
 mod data;
 mod generate;
+mod watch;
 mod way;
 
 use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
 use anstream::ColorChoice;
-use clap::{ArgAction, Command, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
+use clap::{
+    ArgAction, Command, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum,
+    error::ErrorKind,
+};
 use hyper::{
     Method,
     header::{
@@ -20,6 +24,7 @@ use crate::{
     exchange::Versions,
     netrc::Netrc,
     payload::{Data, Payload},
+    repeat::{self, RepeatArgs},
     request::{Ask, HeaderEdit, Wishes},
     route::Route,
     sink::{self, Sink},
@@ -28,6 +33,7 @@ use crate::{
 };
 use data::DataArgs;
 pub(crate) use generate::Generated;
+pub(crate) use watch::WatchArgs;
 use way::WayArgs;
 
 /// Times one HTTP request phase by phase and shows the TCP socket underneath.
@@ -121,7 +127,7 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) connect_timeout: Option<Duration>,
 
-    /// Limit for the whole run
+    /// Limit for the whole run; with -n, for each run
     #[arg(short = 'm', long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) max_time: Option<Duration>,
 
@@ -151,6 +157,12 @@ pub(crate) struct Cli {
 
     #[command(flatten)]
     pub(crate) tls: TlsArgs,
+
+    #[command(flatten)]
+    pub(crate) watch: WatchArgs,
+
+    #[command(flatten)]
+    pub(crate) repeat: RepeatArgs,
 }
 
 /// How the result is printed.
@@ -180,6 +192,9 @@ impl Cli {
         let cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         if cli.asks_for_version() {
             Self::command().get_matches_from(["httpstat", "--version"]);
+        }
+        if let Some(why) = cli.repeat.contradiction(cli.output.is_some() || cli.remote_name) {
+            Self::command().error(ErrorKind::ArgumentConflict, why).exit();
         }
         cli
     }
@@ -244,7 +259,7 @@ impl Cli {
         }
     }
 
-    fn method(&self) -> Method {
+    pub(crate) fn method(&self) -> Method {
         match &self.request {
             Some(method) => method.clone(),
             None if self.head => Method::HEAD,
@@ -278,7 +293,7 @@ pub(crate) fn version_line() -> String {
     Cli::command().render_version()
 }
 
-fn seconds(text: &str) -> Result<Duration, &'static str> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, &'static str> {
     let seconds: f64 = text.parse().map_err(|_| "not a number")?;
     if seconds <= 0.0 {
         return Err("must be more than zero");
@@ -300,8 +315,13 @@ fn exit_codes() -> String {
     };
     line(0, "the exchange is complete, whatever the HTTP status");
     line(2, "the command line makes no sense");
-    for kind in Kind::ALL {
-        line(kind.exit_code(), kind.meaning());
+    let mut lines: Vec<_> =
+        Kind::ALL.iter().map(|kind| (kind.exit_code(), kind.meaning())).collect();
+    lines.push((repeat::SLO_EXIT_CODE, "a limit given with --slo was not kept"));
+    lines.push((repeat::SLOWER_EXIT_CODE, "slower than the baseline, with --fail-if-slower"));
+    lines.sort_unstable();
+    for (code, meaning) in lines {
+        line(code, meaning);
     }
     text
 }

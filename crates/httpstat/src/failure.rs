@@ -78,6 +78,15 @@ pub(crate) fn of_body(error: &hyper::Error, seen: &Seen, received: u64, endpoint
     Error::new(Kind::Partial, message)
 }
 
+/// Whether it is certain that the server has not looked at the request (RFC 9113, section 8.7).
+pub(crate) fn is_refusal(error: &hyper::Error) -> bool {
+    let http2 = error.source().and_then(|why| why.downcast_ref::<h2::Error>());
+    let is_refused = http2.is_some_and(|why| {
+        why.reason() == Some(h2::Reason::REFUSED_STREAM) || (why.is_go_away() && why.is_remote())
+    });
+    error.is_canceled() || is_refused
+}
+
 /// A failure of our own: the request body could not be read.
 fn of_payload(error: &hyper::Error) -> Option<Error> {
     let why = error.is_user().then(|| io_cause(error))??;

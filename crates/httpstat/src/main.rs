@@ -12,14 +12,18 @@ mod exchange;
 mod failure;
 mod frames;
 mod hop;
+mod keep;
 mod netrc;
 mod output;
 mod payload;
 mod proxy;
 mod redirect;
+mod repeat;
 mod request;
 mod route;
 mod run;
+mod samples;
+mod series;
 mod sink;
 mod socket;
 mod stamp;
@@ -28,6 +32,8 @@ mod target;
 mod timeline;
 mod tls;
 mod units;
+mod verdict;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -9,6 +9,7 @@ mod mutual;
 mod output;
 mod proxies;
 mod redirects;
+mod repeat;
 mod server;
 mod sessions;
 mod success;
