@@ -2,6 +2,7 @@
 
 mod data;
 mod generate;
+mod watch;
 mod way;
 
 use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
@@ -28,10 +29,11 @@ use crate::{
     route::Route,
     sink::{self, Sink},
     target::{Credentials, Target},
-    tls::Trust,
+    tls::{TlsArgs, Trust},
 };
 use data::DataArgs;
 pub(crate) use generate::Generated;
+pub(crate) use watch::WatchArgs;
 use way::WayArgs;
 
 /// Times one HTTP request phase by phase and shows the TCP socket underneath.
@@ -107,27 +109,19 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "NUMBER", default_value_t = 10)]
     pub(crate) max_redirs: usize,
 
-    /// Accept any certificate
-    #[arg(short = 'k', long)]
-    insecure: bool,
-
-    /// Trust the authorities in this PEM file instead of the system's
-    #[arg(long, value_name = "FILE")]
-    cacert: Option<PathBuf>,
-
     /// Save the body, "-" for the standard output; without it the body is discarded
     ///
     /// The file appears when the body is complete: a failed request leaves no partial file and does
     /// not touch an existing one. With "-" or "/dev/stdout", the report goes to the standard error.
     #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    pub(crate) output: Option<PathBuf>,
 
     /// Save the body in this folder under the name that the response or else the URL gives it
     ///
     /// Of the name, only what follows the last "/" counts. An existing file stays as it is, and the
     /// request fails.
     #[arg(short = 'O', long, conflicts_with = "output")]
-    remote_name: bool,
+    pub(crate) remote_name: bool,
 
     /// Limit for name lookup, TCP connect and TLS handshake together
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
@@ -158,8 +152,14 @@ pub(crate) struct Cli {
     pub(crate) generate: Option<Generated>,
 
     /// Measure a request to a site that this program serves itself, over HTTPS on loopback
-    #[arg(long, conflicts_with_all = ["url", "insecure", "cacert"])]
+    #[arg(long, conflicts_with_all = ["url", "insecure", "cacert", "cert"])]
     pub(crate) demo: bool,
+
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
+
+    #[command(flatten)]
+    pub(crate) watch: WatchArgs,
 
     #[command(flatten)]
     pub(crate) repeat: RepeatArgs,
@@ -193,7 +193,7 @@ impl Cli {
         if cli.asks_for_version() {
             Self::command().get_matches_from(["httpstat", "--version"]);
         }
-        if let Some(why) = cli.repeat.contradiction(cli.output.is_some() || cli.remote_name) {
+        if let Some(why) = cli.repeat.contradiction(&cli) {
             Self::command().error(ErrorKind::ArgumentConflict, why).exit();
         }
         cli
@@ -265,14 +265,6 @@ impl Cli {
             None if self.head => Method::HEAD,
             None if !self.data.parts.is_empty() => Method::POST,
             None => Method::GET,
-        }
-    }
-
-    pub(crate) fn trust(&self) -> Trust {
-        match &self.cacert {
-            _ if self.insecure => Trust::Anybody,
-            Some(path) => Trust::File(path.clone()),
-            None => Trust::System,
         }
     }
 

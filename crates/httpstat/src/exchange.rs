@@ -21,6 +21,7 @@ use crate::{
     request::Draft,
     sink::Sink,
     stamp::{Stamped, Stamps},
+    watch::Watch,
 };
 
 /// A stream that HTTP can be spoken over, encrypted or not.
@@ -165,6 +166,11 @@ impl Line {
             Sender::Http1(sender)
         };
         Ok(Self { sender, stamps })
+    }
+
+    /// Lets this watch know of the first byte of the next response.
+    pub(crate) fn watched_by(&self, watch: &Watch) {
+        self.stamps.watched_by(watch);
     }
 
     /// Whether the next request can be sent: the last exchange is over and the connection is not.

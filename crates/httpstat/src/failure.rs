@@ -3,9 +3,10 @@
 use std::{error::Error as _, io};
 
 use crate::{
-    error::{Error, Kind, reason},
+    error::{Error, Kind},
     escape,
     stamp::{End, Seen},
+    tls::reason,
 };
 
 /// Why no response head arrived.

@@ -21,12 +21,15 @@ use crate::{
     redirect,
     request::{Ask, Draft},
     route::Route,
+    samples::{History, Moment},
     sink::Sink,
     socket::Socket,
     stop::{Stop, Stops},
     target::{Endpoint, Target},
     timeline::{Phase, Timeline},
-    tls::{self, Session},
+    tls::{self, Repeatable, Session},
+    verdict::{self, Verdict},
+    watch::Watch,
 };
 
 /// A request made and all that was learnt on the way, whether it succeeded or not.
@@ -52,6 +55,9 @@ pub(crate) struct Hop {
     pub(crate) saved_to: Option<PathBuf>,
     /// What a redirect asks for that is to be followed.
     pub(crate) next: Option<Box<Ask>>,
+    /// What the kernel said on the way, once all has ended.
+    pub(crate) history: History,
+    watch: Watch,
 }
 
 /// Everything that is decided before the clock starts.
@@ -80,10 +86,12 @@ pub(crate) struct Reach<'a> {
     pub(crate) route: &'a Route,
     /// For name lookup, TCP and TLS together; absent means for ever.
     pub(crate) connect_timeout: Option<Duration>,
+    /// Whether the request may be sent before the handshake is over.
+    pub(crate) repeatable: Repeatable,
 }
 
 impl Hop {
-    pub(crate) fn new(ask: &Ask) -> Self {
+    pub(crate) fn new(ask: &Ask, interval: Option<Duration>) -> Self {
         Self {
             target: ask.target.clone(),
             method: ask.method.clone(),
@@ -99,12 +107,16 @@ impl Hop {
             info_after: None,
             saved_to: None,
             next: None,
+            history: History::default(),
+            watch: Watch::new(interval),
         }
     }
 
     /// Makes the request. What was learnt until a failure stays in `self`.
     pub(crate) async fn measure(&mut self, plan: Plan<'_>, stops: &mut Stops) -> Result<(), Error> {
-        let outcome = stops.heeded_by(self.request(plan)).await;
+        let watch = self.watch.clone();
+        let outcome = stops.heeded_by(watch.beside(self.request(plan))).await;
+        watch.note(Moment::End);
         self.settle(Instant::now());
         let outcome = outcome.unwrap_or_else(|stop| Err(self.stopped(stop)));
         if let (Ok(()), Some(socket)) = (&outcome, &mut self.socket) {
@@ -158,6 +170,7 @@ impl Hop {
     ) -> Result<(Line, Incoming), Error> {
         self.timeline.enter(Phase::Send, Instant::now());
         self.prepare_for_proxy(&mut draft);
+        line.watched_by(&self.watch);
         let error = match self.exchange.ask(&mut line, draft, endpoint).await {
             Ok(body) => return Ok((line, body)),
             Err(error) => error,
@@ -193,6 +206,7 @@ impl Hop {
         let is_agreed = self.tls.as_ref().is_some_and(Session::is_http2);
         let http2 = is_agreed || (reach.versions == Versions::Http2 && !is_forwarded);
         let mut line = Line::open(stream, http2, endpoint).await?;
+        line.watched_by(&self.watch);
         let body = self.exchange.ask(&mut line, draft, endpoint).await?;
         Ok((line, body))
     }
@@ -223,6 +237,7 @@ impl Hop {
         }
         self.line_use = Some(Use::Reused);
         self.info_before = socket.info();
+        self.watch.begin(socket.handle.clone());
         (self.socket, self.tls, self.proxy) = (Some(socket), tls, proxy);
         Some(line)
     }
@@ -243,7 +258,7 @@ impl Hop {
     }
 
     async fn establish(&mut self, reach: &Reach<'_>) -> Result<Box<dyn Stream>, Error> {
-        let Reach { route, tls, proxy_tls, .. } = reach;
+        let Reach { route, tls, repeatable, proxy_tls, .. } = reach;
         let (server, proxy) = route.to(&self.target);
         self.proxy = proxy;
         let proxy = self.proxy.clone();
@@ -256,7 +271,7 @@ impl Hop {
                 self.timeline.enter(Phase::Proxy, Instant::now());
             }
             if let Some((target, client)) = shakes_hands {
-                stream = Box::new(client.handshake(&target, stream).await?.0);
+                stream = client.handshake(&target, Repeatable::No, stream, &mut None).await?;
             }
             if !proxy.forwards(&self.target) {
                 stream = proxy.tunnel(stream, &server).await?;
@@ -267,9 +282,9 @@ impl Hop {
             return Ok(stream);
         };
         self.timeline.enter(Phase::Tls, Instant::now());
-        let (stream, session) = client.handshake(&self.target, stream).await?;
-        self.tls = Some(session);
-        Ok(Box::new(stream))
+        let stream = client.handshake(&self.target, *repeatable, stream, &mut self.tls).await?;
+        self.watch.note(Moment::Tls);
+        Ok(stream)
     }
 
     /// Connects to what stands at the other end of the socket.
@@ -293,6 +308,7 @@ impl Hop {
             return Err(dial::failure(&self.attempts, endpoint));
         };
         let (stream, socket) = Socket::observe(stream);
+        self.watch.begin(socket.handle.clone());
         self.socket = Some(socket);
         Ok(Box::new(stream))
     }
@@ -304,11 +320,17 @@ impl Hop {
         }
     }
 
-    /// Takes the report of the connection, once it has ended for certain.
+    /// Takes the report of the connection and the end of its handshake, once it has ended for
+    /// certain.
     pub(crate) fn collect(&mut self) {
         if let Some(socket) = &mut self.socket {
             socket.collect();
         }
+        if let Some(tls) = &mut self.tls {
+            tls.settle();
+        }
+        let report = self.socket.as_ref().and_then(Socket::report);
+        self.history = self.watch.history(report);
     }
 
     /// What the kernel said last about the connection.
@@ -331,6 +353,12 @@ impl Hop {
     fn rate(&self, bytes: u64) -> Option<f64> {
         let seconds = self.timeline.total()?.as_secs_f64();
         (seconds > 0.0).then(|| bytes as f64 / seconds)
+    }
+
+    /// Where the time went, and what held the bytes back.
+    pub(crate) fn verdict(&self) -> Verdict {
+        let sent = if self.exchange.sent.is_some() { self.exchange.sent_bytes } else { 0 };
+        verdict::judge(&self.timeline, &self.history, sent, self.exchange.received_bytes)
     }
 
     /// Divides the exchange into its phases and ends the last one.

@@ -22,6 +22,8 @@ mod repeat;
 mod request;
 mod route;
 mod run;
+mod samples;
+mod series;
 mod sink;
 mod socket;
 mod stamp;
@@ -30,6 +32,8 @@ mod target;
 mod timeline;
 mod tls;
 mod units;
+mod verdict;
+mod watch;
 
 use std::process::ExitCode;
 

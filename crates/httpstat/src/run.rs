@@ -29,10 +29,10 @@ use crate::{
     repeat::{self, Findings, Progress, RepeatArgs, Run, Series, State, baseline::Baseline},
     request::{Ask, Draft},
     route::Route,
-    sink::Sink,
+    sink::{Sink, write_whole},
     stop::Stops,
     target::{Target, redact},
-    tls::{self, Trust},
+    tls::{self, Repeatable, Trust},
 };
 
 /// Measures what was asked for, prints what was learnt, and says how it went.
@@ -100,26 +100,29 @@ fn in_event_loop(work: impl Future<Output = Result<(), Error>>) -> Result<(), Er
 impl Work {
     async fn measure(&mut self, cli: &Arc<Cli>) -> Result<(), Error> {
         let mut stops = Stops::new(cli.max_time).map_err(no_event_loop)?;
-        let (url, trust) = match &cli.url {
-            Some(url) => (url.clone(), cli.trust()),
+        let (url, tls) = match &cli.url {
+            Some(url) => (url.clone(), cli.tls.options()),
             None => {
                 let demo = Demo::start()?;
-                (demo.url, Trust::Only(demo.certificate))
+                (demo.url, tls::Options::trusting(Trust::Only(demo.certificate)))
             }
         };
         self.record.url = redact(&url);
         let target = Target::parse(&url)?;
         target.as_str().clone_into(&mut self.record.url);
 
-        let mut way = Way::new(cli, trust)?;
+        let mut way = Way::new(cli, tls.meant_for(&target).speaking(cli.versions()))?;
         let all = Arc::clone(cli);
-        let (roots, versions) = (way.trust.clone(), way.versions);
+        let options = way.tls.clone();
         let wants_proxy_tls = way.route.proxies.want_tls();
         let (first, mut sink);
         (first, sink, way.proxy_tls, self.baseline, [self.save, self.junit]) =
             aside(&mut stops, move || {
-                let first = Prepared::new(all.ask(target)?, &roots, versions, None)?;
-                let proxy_tls = || tls::Client::new(&all.proxy_trust(), Versions::Http1);
+                let first = Prepared::new(all.ask(target)?, &options, None)?;
+                let proxy_tls = || {
+                    let options = tls::Options::trusting(all.proxy_trust());
+                    tls::Client::new(&options.speaking(Versions::Http1))
+                };
                 let proxy_tls = wants_proxy_tls.then(proxy_tls).transpose()?.map(Arc::new);
                 let baseline = all.repeat.read_baseline()?;
                 let [save, junit] = [&all.repeat.save, &all.repeat.junit];
@@ -222,7 +225,7 @@ impl Work {
 
     /// Prints a run of a series while the others are still to come, and says whether anybody reads.
     async fn pass_on(&mut self, cli: &Cli, record: &Record) -> Result<ControlFlow<()>, Error> {
-        let line = output::jsonl(record);
+        let line = output::jsonl(record, &view(cli));
         let _ = self.save.write(line.clone().into()).await?;
         print(cli, line).await
     }
@@ -254,8 +257,8 @@ impl Work {
     /// Writes the report where it is wanted. Where one copy cannot be written, the others still are.
     async fn publish(&mut self, cli: &Cli) -> Result<(), Error> {
         let json = || match (&self.series, cli.format) {
-            (None, Format::Jsonl) => output::jsonl(&self.record),
-            (None, _) => output::json(&self.record),
+            (None, Format::Jsonl) => output::jsonl(&self.record, &view(cli)),
+            (None, _) => output::json(&self.record, &view(cli)),
             (Some(series), Format::Jsonl) => output::series_jsonl(series),
             (Some(series), _) => output::series_json(series),
         };
@@ -278,7 +281,8 @@ impl Work {
             }
         });
         let told = keep(&mut self.junit, junit).await;
-        printed.and(saved).and(told)
+        let shown = save(cli, &self.record).await;
+        printed.and(saved).and(told).and(shown)
     }
 }
 
@@ -299,19 +303,22 @@ async fn keep(sink: &mut Sink, text: Option<String>) -> Result<(), Error> {
 
 /// What is the same for every request.
 struct Way {
-    trust: Trust,
+    tls: tls::Options,
     versions: Versions,
     route: Route,
     proxy_tls: Option<Arc<tls::Client>>,
     connect_timeout: Option<Duration>,
     follows: bool,
     max_redirs: usize,
+    /// Between samples of the socket.
+    interval: Option<Duration>,
 }
 
 impl Way {
-    fn new(cli: &Cli, trust: Trust) -> Result<Self, Error> {
+    fn new(cli: &Cli, tls: tls::Options) -> Result<Self, Error> {
         Ok(Self {
-            trust,
+            tls,
+            interval: cli.watch.interval(),
             versions: cli.versions(),
             route: cli.route()?,
             proxy_tls: None,
@@ -335,7 +342,7 @@ impl Way {
         loop {
             let Prepared { ask, draft, client } = prepared;
             trail.step(&ask)?;
-            let mut hop = Hop::new(&ask);
+            let mut hop = Hop::new(&ask, self.interval);
             let plan = Plan {
                 draft,
                 reach: Reach {
@@ -344,6 +351,7 @@ impl Way {
                     proxy_tls: self.proxy_tls.clone(),
                     route: &self.route,
                     connect_timeout: self.connect_timeout,
+                    repeatable: Repeatable::of(&ask),
                 },
                 ask,
                 follows: self.follows,
@@ -365,8 +373,8 @@ impl Way {
         client: Option<Arc<tls::Client>>,
         stops: &mut Stops,
     ) -> Result<Prepared, Error> {
-        let (roots, versions) = (self.trust.clone(), self.versions);
-        aside(stops, move || Prepared::new(ask, &roots, versions, client)).await
+        let options = self.tls.clone();
+        aside(stops, move || Prepared::new(ask, &options, client)).await
     }
 }
 
@@ -381,13 +389,12 @@ struct Prepared {
 impl Prepared {
     fn new(
         ask: Ask,
-        trust: &Trust,
-        versions: Versions,
+        options: &tls::Options,
         client: Option<Arc<tls::Client>>,
     ) -> Result<Self, Error> {
         let draft = Draft::new(&ask)?;
         let client = match client {
-            None if ask.target.is_https() => Some(Arc::new(tls::Client::new(trust, versions)?)),
+            None if ask.target.is_https() => Some(Arc::new(tls::Client::new(options)?)),
             client => client,
         };
         Ok(Self { ask, draft, client })
@@ -406,12 +413,32 @@ async fn aside<T: Send + 'static>(
         .map_err(|error| no_event_loop(error.into()))?
 }
 
+/// Writes the files that show the result, also that of a request that failed.
+async fn save(cli: &Cli, record: &Record) -> Result<(), Error> {
+    let page = cli.watch.html.as_ref().map(|path| (path.clone(), output::html(record)));
+    let picture = cli.watch.svg.as_ref().map(|path| (path.clone(), output::svg(record)));
+    if page.is_none() && picture.is_none() {
+        return Ok(());
+    }
+    let written = spawn_blocking(move || {
+        let written = [page, picture].into_iter().flatten();
+        let written: Vec<_> = written.map(|(path, text)| write_whole(&path, &text)).collect();
+        written.into_iter().collect()
+    });
+    Stops::new(None)
+        .map_err(no_event_loop)?
+        .heeded_by(written)
+        .await
+        .map_err(|stop| stop.error("nobody read what --html or --svg names"))?
+        .map_err(|error| no_event_loop(error.into()))?
+}
+
 /// How the pretty report is laid out.
 fn view(cli: &Cli) -> View {
     let to_stderr = cli.body_to_stdout();
     let is_terminal =
         if to_stderr { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
-    View::new(cli.verbose, is_terminal)
+    View::new(cli, is_terminal)
 }
 
 /// Writes the report, or a part of it, beside the body if that has the standard output. Says whether

@@ -11,7 +11,8 @@ use tokio::{net::TcpStream, sync::mpsc};
 pub(crate) struct Socket {
     pub(crate) local: Option<SocketAddr>,
     pub(crate) remote: Option<SocketAddr>,
-    handle: Handle,
+    /// Asks the kernel while others use the connection.
+    pub(crate) handle: Handle,
     coming: mpsc::UnboundedReceiver<Report>,
     report: Option<Report>,
 }

@@ -13,7 +13,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::frames::Frames;
+use crate::{frames::Frames, samples::Moment, watch::Watch};
 
 /// What was observed of one exchange, shared between the stream, the request body and the reader of
 /// the result.
@@ -48,6 +48,8 @@ pub(crate) struct Seen {
     last_write: Option<Instant>,
     /// HTTP knows that the server has not looked at the request.
     refused: bool,
+    /// Asks the kernel at the first byte.
+    watch: Watch,
 }
 
 impl Seen {
@@ -88,6 +90,11 @@ impl Stamps {
     /// What was observed, out of the reach of the next exchange.
     pub(crate) fn detached(&self) -> Self {
         Self(Arc::new(Shared { seen: Mutex::new(self.seen()), round: AtomicU32::default() }))
+    }
+
+    /// Lets this watch know of the first byte.
+    pub(crate) fn watched_by(&self, watch: &Watch) {
+        self.with(|seen| seen.watch = watch.clone());
     }
 
     /// Notes that no more of the request body will come.
@@ -201,6 +208,7 @@ impl<S> Stamped<S> {
             seen.beginning.extend(bytes.iter().take(room));
             if is_answer {
                 seen.first_byte.get_or_insert(now);
+                seen.watch.note(Moment::FirstByte);
             }
         });
     }
@@ -313,11 +321,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stamped<S> {
     }
 }
 
-/// `io::Error` is not `Clone`; the code, or else kind and text, are what messages need.
+/// `io::Error` is not `Clone`; the code, what TLS says, or else kind and text, are what messages
+/// need.
 fn duplicate(error: &io::Error) -> io::Error {
-    match error.raw_os_error() {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => io::Error::new(error.kind(), error.to_string()),
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match (error.raw_os_error(), inner) {
+        (Some(code), _) => io::Error::from_raw_os_error(code),
+        (None, Some(tls)) => io::Error::new(error.kind(), tls.clone()),
+        (None, None) => io::Error::new(error.kind(), error.to_string()),
     }
 }
 
