@@ -168,7 +168,7 @@ impl Line {
         Ok(Self { sender, stamps })
     }
 
-    /// Lets this watch know of the first byte of the next response.
+    /// Lets this watch know of the next response.
     pub(crate) fn watched_by(&self, watch: &Watch) {
         self.stamps.watched_by(watch);
     }

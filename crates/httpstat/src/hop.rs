@@ -258,7 +258,7 @@ impl Hop {
     }
 
     async fn establish(&mut self, reach: &Reach<'_>) -> Result<Box<dyn Stream>, Error> {
-        let Reach { route, tls, repeatable, proxy_tls, .. } = reach;
+        let Reach { route, tls, proxy_tls, .. } = reach;
         let (server, proxy) = route.to(&self.target);
         self.proxy = proxy;
         let proxy = self.proxy.clone();
@@ -282,7 +282,8 @@ impl Hop {
             return Ok(stream);
         };
         self.timeline.enter(Phase::Tls, Instant::now());
-        let stream = client.handshake(&self.target, *repeatable, stream, &mut self.tls).await?;
+        let stream =
+            client.handshake(&self.target, reach.repeatable, stream, &mut self.tls).await?;
         self.watch.note(Moment::Tls);
         Ok(stream)
     }

@@ -41,12 +41,14 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     let mut work = Work::default();
     let ended = in_event_loop(work.measure(&cli)).err();
     let error = work.conclude(&cli, ended);
+    // A file that cannot be written is no reason to keep the report back.
+    let unsaved = in_event_loop(work.draw(&cli)).err();
     let unwritten = in_event_loop(work.publish(&cli)).err();
 
     // A report that is stuck in the standard error keeps all else out of it.
     let is_stuck =
         cli.body_to_stdout() && unwritten.as_ref().is_some_and(|error| error.kind != Kind::Output);
-    let error = error.or(unwritten);
+    let error = error.or(unwritten).or(unsaved);
     let findings = work.findings();
     if !is_stuck {
         findings.complaints(cli.repeat.fail_if_slower).iter().for_each(|line| complain(line));
@@ -64,7 +66,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
 /// What is being done, and what has come of it.
 #[derive(Default)]
 struct Work {
-    /// Of the only run.
+    /// Of the only run, or the last one.
     record: Record,
     /// Of several runs.
     series: Option<Series>,
@@ -111,7 +113,8 @@ impl Work {
         let target = Target::parse(&url)?;
         target.as_str().clone_into(&mut self.record.url);
 
-        let mut way = Way::new(cli, tls.meant_for(&target).speaking(cli.versions()))?;
+        let tls = tls.meant_for(&target).speaking(cli.versions());
+        let mut way = Way::new(cli, tls)?;
         let all = Arc::clone(cli);
         let options = way.tls.clone();
         let wants_proxy_tls = way.route.proxies.want_tls();
@@ -120,8 +123,8 @@ impl Work {
             aside(&mut stops, move || {
                 let first = Prepared::new(all.ask(target)?, &options, None)?;
                 let proxy_tls = || {
-                    let options = tls::Options::trusting(all.proxy_trust());
-                    tls::Client::new(&options.speaking(Versions::Http1))
+                    let trust = all.proxy_trust();
+                    tls::Client::new(&tls::Options::trusting(trust).speaking(Versions::Http1))
                 };
                 let proxy_tls = wants_proxy_tls.then(proxy_tls).transpose()?.map(Arc::new);
                 let baseline = all.repeat.read_baseline()?;
@@ -203,6 +206,7 @@ impl Work {
                     if cli.format == Format::Jsonl && self.pass_on(cli, &record).await?.is_break() {
                         return Ok(());
                     }
+                    self.record = record;
                 }
                 (Some(_), None) => self.record = record,
                 (None, _) => {}
@@ -254,17 +258,40 @@ impl Work {
         }
     }
 
+    /// Writes the files that show the result, also that of a request that failed; of several runs
+    /// they show the last.
+    async fn draw(&self, cli: &Cli) -> Result<(), Error> {
+        let record = &self.record;
+        let page = cli.watch.html.as_ref().map(|path| (path.clone(), output::html(record)));
+        let picture = cli.watch.svg.as_ref().map(|path| (path.clone(), output::svg(record)));
+        if page.is_none() && picture.is_none() {
+            return Ok(());
+        }
+        let written = spawn_blocking(move || {
+            let written = [page, picture].into_iter().flatten();
+            let written: Vec<_> = written.map(|(path, text)| write_whole(&path, &text)).collect();
+            written.into_iter().collect()
+        });
+        Stops::new(None)
+            .map_err(no_event_loop)?
+            .heeded_by(written)
+            .await
+            .map_err(|stop| stop.error("nobody read what --html or --svg names"))?
+            .map_err(|error| no_event_loop(error.into()))?
+    }
+
     /// Writes the report where it is wanted. Where one copy cannot be written, the others still are.
     async fn publish(&mut self, cli: &Cli) -> Result<(), Error> {
+        let view = view(cli);
         let json = || match (&self.series, cli.format) {
-            (None, Format::Jsonl) => output::jsonl(&self.record, &view(cli)),
-            (None, _) => output::json(&self.record, &view(cli)),
+            (None, Format::Jsonl) => output::jsonl(&self.record, &view),
+            (None, _) => output::json(&self.record, &view),
             (Some(series), Format::Jsonl) => output::series_jsonl(series),
             (Some(series), _) => output::series_json(series),
         };
         let text = match (&self.series, cli.format) {
-            (None, Format::Pretty) => output::pretty(&self.record, &view(cli)),
-            (Some(series), Format::Pretty) => output::series_pretty(series, &view(cli)),
+            (None, Format::Pretty) => output::pretty(&self.record, &view),
+            (Some(series), Format::Pretty) => output::series_pretty(series, &view),
             _ => json(),
         };
         let saved = cli.repeat.save.as_ref().map(|_| json());
@@ -281,8 +308,7 @@ impl Work {
             }
         });
         let told = keep(&mut self.junit, junit).await;
-        let shown = save(cli, &self.record).await;
-        printed.and(saved).and(told).and(shown)
+        printed.and(saved).and(told)
     }
 }
 
@@ -304,21 +330,20 @@ async fn keep(sink: &mut Sink, text: Option<String>) -> Result<(), Error> {
 /// What is the same for every request.
 struct Way {
     tls: tls::Options,
+    sample_interval: Option<Duration>,
     versions: Versions,
     route: Route,
     proxy_tls: Option<Arc<tls::Client>>,
     connect_timeout: Option<Duration>,
     follows: bool,
     max_redirs: usize,
-    /// Between samples of the socket.
-    interval: Option<Duration>,
 }
 
 impl Way {
     fn new(cli: &Cli, tls: tls::Options) -> Result<Self, Error> {
         Ok(Self {
             tls,
-            interval: cli.watch.interval(),
+            sample_interval: cli.watch.interval(),
             versions: cli.versions(),
             route: cli.route()?,
             proxy_tls: None,
@@ -342,7 +367,7 @@ impl Way {
         loop {
             let Prepared { ask, draft, client } = prepared;
             trail.step(&ask)?;
-            let mut hop = Hop::new(&ask, self.interval);
+            let mut hop = Hop::new(&ask, self.sample_interval);
             let plan = Plan {
                 draft,
                 reach: Reach {
@@ -410,26 +435,6 @@ async fn aside<T: Send + 'static>(
         .heeded_by(spawn_blocking(work))
         .await
         .map_err(|stop| stop.error("what --data and --output name was not ready"))?
-        .map_err(|error| no_event_loop(error.into()))?
-}
-
-/// Writes the files that show the result, also that of a request that failed.
-async fn save(cli: &Cli, record: &Record) -> Result<(), Error> {
-    let page = cli.watch.html.as_ref().map(|path| (path.clone(), output::html(record)));
-    let picture = cli.watch.svg.as_ref().map(|path| (path.clone(), output::svg(record)));
-    if page.is_none() && picture.is_none() {
-        return Ok(());
-    }
-    let written = spawn_blocking(move || {
-        let written = [page, picture].into_iter().flatten();
-        let written: Vec<_> = written.map(|(path, text)| write_whole(&path, &text)).collect();
-        written.into_iter().collect()
-    });
-    Stops::new(None)
-        .map_err(no_event_loop)?
-        .heeded_by(written)
-        .await
-        .map_err(|stop| stop.error("nobody read what --html or --svg names"))?
         .map_err(|error| no_event_loop(error.into()))?
 }
 

@@ -237,7 +237,7 @@ fn short_bytes(bytes: f64) -> String {
 
 const GAUGES: [(Gauge, &str, Unit, Fold); 8] = [
     (Gauge::Rtt, "Round-trip time", Unit::Nanoseconds, Fold::Most),
-    (Gauge::RxRtt, "  as receiver", Unit::Nanoseconds, Fold::Most),
+    (Gauge::RxRtt, "RTT as receiver", Unit::Nanoseconds, Fold::Most),
     (Gauge::Cwnd, "Cong. window segs", Unit::Segments, Fold::Least),
     (Gauge::DeliveryRate, "Delivery rate", Unit::BytesPerSecond, Fold::Most),
     (Gauge::RxWindow, "Our window", Unit::Bytes, Fold::Least),

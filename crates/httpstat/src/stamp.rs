@@ -46,10 +46,10 @@ pub(crate) struct Seen {
     /// HTTP has understood the response head.
     head_understood: bool,
     last_write: Option<Instant>,
-    /// HTTP knows that the server has not looked at the request.
-    refused: bool,
     /// Asks the kernel at the first byte.
     watch: Watch,
+    /// HTTP knows that the server has not looked at the request.
+    refused: bool,
 }
 
 impl Seen {
@@ -81,6 +81,11 @@ impl Stamps {
         self.with(|seen| seen.clone())
     }
 
+    /// Lets this watch know of the first byte.
+    pub(crate) fn watched_by(&self, watch: &Watch) {
+        self.with(|seen| seen.watch = watch.clone());
+    }
+
     /// Begins anew, for the next exchange over the same connection.
     pub(crate) fn renew(&self) {
         self.with(|seen| *seen = Seen::default());
@@ -90,11 +95,6 @@ impl Stamps {
     /// What was observed, out of the reach of the next exchange.
     pub(crate) fn detached(&self) -> Self {
         Self(Arc::new(Shared { seen: Mutex::new(self.seen()), round: AtomicU32::default() }))
-    }
-
-    /// Lets this watch know of the first byte.
-    pub(crate) fn watched_by(&self, watch: &Watch) {
-        self.with(|seen| seen.watch = watch.clone());
     }
 
     /// Notes that no more of the request body will come.

@@ -36,10 +36,11 @@ impl Watch {
         Self(Arc::new(Mutex::new(Watched { history, ..Watched::default() })))
     }
 
-    /// From now on this connection is watched, and nothing is left of another before it.
+    /// From now on this connection is watched.
     pub(crate) fn begin(&self, handle: Handle) {
         self.with(|watched| {
             let age = handle.snapshot().taken_at.since(handle.opened_at());
+            // What was seen of a connection that ended too soon is not this one's history.
             watched.history = History::new(watched.history.interval());
             watched.begun = Some((Instant::now(), age));
             watched.handle = Some(handle);

@@ -54,7 +54,7 @@ fn request(record: &Record, hop: &Hop, number: usize, known: &Value) -> String {
             units::bytes(hop.exchange.received_bytes)
         );
     }
-    let sentences = verdict::sentences(&hop.verdict());
+    let sentences = verdict::sentences(hop);
     if !sentences.is_empty() {
         text.push_str("<h3>Verdict</h3>\n");
         for (subject, rest) in sentences {

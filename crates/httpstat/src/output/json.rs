@@ -4,6 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use conniver::Report;
 use serde::{Serialize, Serializer};
+use tcpinfo::TcpInfo;
 
 use super::{Record, View, history::HistoryView, repeat_json::FindingsView, verdict::VerdictView};
 use crate::{
@@ -90,6 +91,9 @@ struct Request<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     socket: Option<HistoryView<'a>>,
     verdict: VerdictView<'a>,
+    /// In the place of the report of a connection that the next request goes on with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept_info: Option<&'a TcpInfo>,
 }
 
 #[derive(Serialize)]
@@ -197,6 +201,7 @@ impl<'a> Request<'a> {
             connection: hop.socket.as_ref().and_then(|socket| socket.report()),
             socket: HistoryView::of(hop, with_samples),
             verdict: VerdictView::of(verdict),
+            kept_info: hop.info_after.as_ref(),
         }
     }
 }

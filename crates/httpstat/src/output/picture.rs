@@ -127,7 +127,7 @@ impl Picture {
 
     fn describe(&mut self, what: &str, value: &str) {
         let gap = if self.description.is_empty() { "" } else { " " };
-        let _ = write!(self.description, "{gap}{}: {value}.", what.trim());
+        let _ = write!(self.description, "{gap}{what}: {value}.");
     }
 
     /// Where the text of the row stands that comes next.

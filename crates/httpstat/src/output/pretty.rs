@@ -35,7 +35,7 @@ pub(crate) fn pretty(record: &Record, view: &View) -> String {
                 request_header(hop, view),
                 response(hop, error, view),
                 timing(hop, error, view),
-                verdict::section(&hop.verdict(), view),
+                verdict::section(hop, view),
                 socket::panel(hop, view),
             ]
         })

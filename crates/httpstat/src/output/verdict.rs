@@ -7,13 +7,14 @@ use super::{
     style::{STRONG, paint},
 };
 use crate::{
+    hop::Hop,
     units,
     verdict::{Bound, Evidence, Finding, Verdict},
 };
 
 /// A heading and a sentence for each finding, wrapped; empty if nothing can be said.
-pub(super) fn section(verdict: &Verdict, view: &View) -> String {
-    let sentences = sentences(verdict);
+pub(super) fn section(hop: &Hop, view: &View) -> String {
+    let sentences = sentences(hop);
     if sentences.is_empty() {
         return String::new();
     }
@@ -26,7 +27,8 @@ pub(super) fn section(verdict: &Verdict, view: &View) -> String {
 }
 
 /// What is spoken of, and what is said of it.
-pub(super) fn sentences(verdict: &Verdict) -> Vec<(String, String)> {
+pub(super) fn sentences(hop: &Hop) -> Vec<(String, String)> {
+    let verdict = hop.verdict();
     let dominant = verdict.dominant.map(|dominant| {
         let rest = format!(
             "took {:.0}% of the time, {}.",
@@ -39,7 +41,13 @@ pub(super) fn sentences(verdict: &Verdict) -> Vec<(String, String)> {
     let findings = findings
         .into_iter()
         .filter_map(|(title, finding)| Some((format!("{title}:"), sentence(finding.as_ref()?))));
-    dominant.into_iter().chain(findings).collect()
+    let mut sentences: Vec<_> = dominant.into_iter().chain(findings).collect();
+    if hop.proxy.is_some() && sentences.len() > 1 {
+        let rest =
+            "what is said of the server may be the proxy's doing, for the socket is its own.";
+        sentences.push(("Proxy:".to_owned(), rest.to_owned()));
+    }
+    sentences
 }
 
 fn sentence(finding: &Finding) -> String {

@@ -6,7 +6,10 @@ use super::{
     baseline::Baseline,
     slo::{Objective, Objectives},
 };
-use crate::{cli::Cli, error::Error};
+use crate::{
+    cli::{Cli, Format},
+    error::Error,
+};
 
 /// The options.
 #[derive(Debug, clap::Args)]
@@ -94,11 +97,8 @@ impl RepeatArgs {
         if self.is_series() && (cli.output.is_some() || cli.remote_name) {
             return Some("of several requests (-n), no body can be kept".to_owned());
         }
-        let watch = &cli.watch;
-        if self.is_series() && (watch.timeline || watch.html.is_some() || watch.svg.is_some()) {
-            return Some(
-                "--timeline, --html and --svg show a single request, without -n".to_owned(),
-            );
+        if self.is_series() && cli.watch.timeline && cli.format != Format::Jsonl {
+            return Some("--timeline shows a single request, without -n".to_owned());
         }
         let count = usize::try_from(self.count).unwrap_or(usize::MAX);
         let objective = self.objectives().into_iter().find(|o| o.runs_needed() > count)?;

@@ -40,7 +40,7 @@ fn each_moment() {
     let timings = &hop["timings_ms"];
     for (at, mark) in at.iter().zip(["initial_connect", "pretransfer", "starttransfer", "total"]) {
         let mark = timings[mark].as_f64().unwrap();
-        assert!((mark - 5.0..mark + 50.0).contains(at), "{at} is not after {mark}");
+        assert!((mark - 5.0..mark + 500.0).contains(at), "{at} is not after {mark}");
     }
 }
 
