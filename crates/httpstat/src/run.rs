@@ -106,7 +106,7 @@ impl Work {
             Some(url) => (url.clone(), cli.tls.options()),
             None => {
                 let demo = Demo::start()?;
-                (demo.url, tls::Options::trusting(Trust::Only(demo.certificate)))
+                (demo.url, cli.tls.options().checking(Trust::Only(demo.certificate)))
             }
         };
         self.record.url = redact(&url);
