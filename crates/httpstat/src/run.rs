@@ -162,11 +162,10 @@ impl Work {
             let prepared = match prepared.take() {
                 Some(first) => first,
                 None => {
-                    let pause = repeat.interval.unwrap_or_default();
-                    stops
-                        .pause(pause)
-                        .await
-                        .map_err(|stop| stop.error("not all runs were made"))?;
+                    if let Some(interval) = repeat.interval {
+                        let paused = stops.pause(interval).await;
+                        paused.map_err(|stop| stop.error("not all runs were made"))?;
+                    }
                     stops.restart();
                     way.prepare(ask.clone(), client.clone(), &mut stops).await?
                 }
