@@ -193,7 +193,9 @@ impl Cli {
         if cli.asks_for_version() {
             Self::command().get_matches_from(["httpstat", "--version"]);
         }
-        if let Some(why) = cli.repeat.contradiction(cli.output.is_some() || cli.remote_name) {
+        let why = cli.repeat.contradiction(cli.output.is_some() || cli.remote_name);
+        let has_runs = cli.repeat.is_series() && cli.format != Format::Jsonl;
+        if let Some(why) = why.or_else(|| cli.watch.contradiction(has_runs)) {
             Self::command().error(ErrorKind::ArgumentConflict, why).exit();
         }
         cli
