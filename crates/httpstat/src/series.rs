@@ -78,7 +78,8 @@ impl Course {
             known.map(|(at, value)| (timeline.offset(at), value as f64)).collect()
         };
         let ends = points.first().zip(points.last());
-        let sent = ends.map_or(0, |(first, last)| last.facts.written.saturating_sub(first.facts.written));
+        let sent =
+            ends.map_or(0, |(first, last)| last.facts.written.saturating_sub(first.facts.written));
         let is_fresh = timeline.spans().iter().any(|span| span.phase == Phase::Connect);
         let mut course = Self::default();
         for (gauge, title, unit, fold) in GAUGES {
