@@ -46,6 +46,21 @@ fn a_refused_connection_still_shows_the_attempt() {
 }
 
 #[test]
+fn a_name_with_only_dead_addresses_names_them_all() {
+    let (address, _kept) = server::refusing();
+    let port = address.port();
+    let pin = format!("dead.invalid:{port}:127.0.0.1,127.0.0.2,[::1]");
+    let (run, value) = run_json(&[&format!("http://dead.invalid:{port}/"), "--resolve", &pin]);
+    assert_eq!((run.code, &value["error"]["phase"]), (7, &"connect".into()), "{run:?}");
+    for ip in ["127.0.0.1", "127.0.0.2", "[::1]"] {
+        assert!(run.complaint().contains(ip), "{run:?}");
+    }
+    let attempts = value["hops"][0]["attempts"].as_array().unwrap();
+    assert_eq!(attempts.len(), 3, "{value:#}");
+    assert!(attempts.iter().all(|attempt| attempt["outcome"] == "failed"), "{value:#}");
+}
+
+#[test]
 fn a_name_that_does_not_exist_is_not_resolved() {
     // RFC 6761 reserves the name for exactly this.
     let (run, value) = run_json(&["http://name.invalid/"]);

@@ -6,6 +6,7 @@ mod backend;
 mod certificates;
 mod failures;
 mod mutual;
+mod names;
 mod output;
 mod proxies;
 mod redirects;
