@@ -2,6 +2,7 @@
 
 use std::{
     future::poll_fn,
+    mem,
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
     task::Poll,
@@ -57,11 +58,11 @@ impl Watch {
         self.with(|watched| watched.note(moment));
     }
 
-    /// What was seen until now. Of a connection that ended before anybody could ask, the report has
+    /// Gives away what was seen until now. Of a connection that ended before anybody could ask, the report has
     /// the last facts.
-    pub(crate) fn history(&self, report: Option<&Report>) -> History {
+    pub(crate) fn take_history(&self, report: Option<&Report>) -> History {
         self.with(|watched| {
-            let mut history = watched.history.clone();
+            let mut history = mem::take(&mut watched.history);
             let closed = report.and_then(|report| Some((report, report.closed_info()?)));
             if let (Some((report, info)), Some((begun, age))) = (closed, watched.begun) {
                 let at = begun + report.duration().saturating_sub(age);
