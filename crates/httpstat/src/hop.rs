@@ -331,7 +331,7 @@ impl Hop {
             tls.settle();
         }
         let report = self.socket.as_ref().and_then(Socket::report);
-        self.history = self.watch.history(report);
+        self.history = self.watch.take_history(report);
     }
 
     /// What the kernel said last about the connection.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     samples::{Facts, Gauge, History},
-    timeline::Timeline,
+    timeline::{Phase, Timeline},
     units,
 };
 
@@ -77,7 +77,10 @@ impl Course {
             let known = points.iter().filter_map(|point| Some((point.at, of(&point.facts)?)));
             known.map(|(at, value)| (timeline.offset(at), value as f64)).collect()
         };
-        let sent = points.last().map_or(0, |last| last.facts.written);
+        let ends = points.first().zip(points.last());
+        let sent =
+            ends.map_or(0, |(first, last)| last.facts.written.saturating_sub(first.facts.written));
+        let is_fresh = timeline.spans().iter().any(|span| span.phase == Phase::Connect);
         let mut course = Self::default();
         for (gauge, title, unit, fold) in GAUGES {
             let points = series(&|facts| gauge.of(facts));
@@ -104,21 +107,23 @@ impl Course {
         }
         for (title, what, is_always, of) in EVENTS {
             let counts = series(&of);
-            let Some(total) = counts.last().map(|last| last.1) else { continue };
-            // A reading before the first is that of a connection without a past.
-            let before = counts.first().map(|first| (Duration::ZERO, first.1));
-            let events = before.into_iter().chain(counts).collect::<Vec<_>>();
-            let events = events.windows(2).filter_map(|pair| match pair {
+            // What a fresh connection had met at the first reading, it met in the handshake.
+            let begun = counts.first().map(|first| (first.0, if is_fresh { 0.0 } else { first.1 }));
+            let Some(((_, before), (_, last))) = begun.zip(counts.last().copied()) else {
+                continue;
+            };
+            let total = (last - before) as u64;
+            if total == 0 && !is_always {
+                continue;
+            }
+            let counts: Vec<_> = begun.into_iter().chain(counts).collect();
+            let events = counts.windows(2).filter_map(|pair| match pair {
                 [(_, before), (at, after)] if after > before => {
                     Some(Event { at: *at, count: (after - before) as u64 })
                 }
                 _ => None,
             });
-            let events: Vec<_> = events.collect();
-            let total = total as u64;
-            if total == 0 && !is_always {
-                continue;
-            }
+            let events = events.collect();
             course.events.push(Events { title, what, total, events });
         }
         course
@@ -262,7 +267,32 @@ const EVENTS: [(&str, &str, bool, Count); 2] = [
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+    use crate::samples::Sample;
+
+    #[test]
+    fn what_happened_before_a_request_is_none_of_its_events() {
+        let zero = Instant::now();
+        let course = |phase: Phase| {
+            let mut timeline = Timeline::default();
+            timeline.enter(phase, zero);
+            timeline.end(zero + ms(100));
+            let mut history = History::new(None);
+            for (at, count) in [(0, 3), (50, 3), (60, 5)] {
+                let facts =
+                    Facts { rtt: Some(ms(1)), retransmitted_segs: Some(count), ..Facts::default() };
+                history.push(Sample { at: zero + ms(at), facts });
+            }
+            Course::of(&timeline, &history).events
+        };
+        let event = |at: u64, count: u64| Event { at: ms(at), count };
+        let [reused] = course(Phase::Send).try_into().unwrap();
+        assert_eq!((reused.total, reused.events), (2, vec![event(60, 2)]));
+        let [fresh] = course(Phase::Connect).try_into().unwrap();
+        assert_eq!((fresh.total, fresh.events), (5, vec![event(0, 3), event(60, 2)]));
+    }
 
     fn ms(number: u64) -> Duration {
         Duration::from_millis(number)

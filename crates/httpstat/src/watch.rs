@@ -2,6 +2,7 @@
 
 use std::{
     future::poll_fn,
+    mem,
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
     task::Poll,
@@ -25,6 +26,8 @@ struct Watched {
     /// When the watch began, and how old the connection was.
     begun: Option<(Instant, Duration)>,
     history: History,
+    /// The time between samples, before there were too many.
+    interval: Option<Duration>,
     /// When the next sample shall be taken.
     due: Option<Instant>,
 }
@@ -33,12 +36,13 @@ impl Watch {
     /// With a sample every `interval` once there is a connection, or at the moments only.
     pub(crate) fn new(interval: Option<Duration>) -> Self {
         let history = History::new(interval);
-        Self(Arc::new(Mutex::new(Watched { history, ..Watched::default() })))
+        Self(Arc::new(Mutex::new(Watched { history, interval, ..Watched::default() })))
     }
 
-    /// From now on this connection is watched.
+    /// From now on this connection is watched, and what was seen of another forgotten.
     pub(crate) fn begin(&self, handle: Handle) {
         self.with(|watched| {
+            watched.history = History::new(watched.interval);
             let age = handle.snapshot().taken_at.since(handle.opened_at());
             // What was seen of a connection that ended too soon is not this one's history.
             watched.history = History::new(watched.history.interval());
@@ -54,11 +58,11 @@ impl Watch {
         self.with(|watched| watched.note(moment));
     }
 
-    /// What was seen until now. Of a connection that ended before anybody could ask, the report has
+    /// Gives away what was seen until now. Of a connection that ended before anybody could ask, the report has
     /// the last facts.
-    pub(crate) fn history(&self, report: Option<&Report>) -> History {
+    pub(crate) fn take_history(&self, report: Option<&Report>) -> History {
         self.with(|watched| {
-            let mut history = watched.history.clone();
+            let mut history = mem::take(&mut watched.history);
             let closed = report.and_then(|report| Some((report, report.closed_info()?)));
             if let (Some((report, info)), Some((begun, age))) = (closed, watched.begun) {
                 let at = begun + report.duration().saturating_sub(age);

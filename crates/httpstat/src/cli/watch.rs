@@ -17,12 +17,16 @@ pub(crate) struct WatchArgs {
     sample_interval: Interval,
 
     /// Draw the samples under the phases, on the same axis; with JSON, list them
+    ///
+    /// Each row has the range of a number and its course from the least to the most. Of several
+    /// readings in one column the worst is shown: the longest round trip, the smallest window.
     #[arg(long)]
     pub(crate) timeline: bool,
 
     /// Write the whole result as a web page that needs nothing else
     ///
-    /// The file appears when it is complete, and also if the request failed.
+    /// The file appears when it is complete, and also if the request failed. Of several requests
+    /// (-n) it shows the last.
     #[arg(long, value_name = "FILE", value_parser = file)]
     pub(crate) html: Option<PathBuf>,
 
@@ -35,6 +39,15 @@ pub(crate) struct WatchArgs {
 struct Interval(Option<Duration>);
 
 impl WatchArgs {
+    /// What makes no sense where only what several runs have in common is shown.
+    pub(crate) fn contradiction(&self, has_runs_only: bool) -> Option<String> {
+        (self.timeline && has_runs_only).then(|| {
+            "of several requests (-n), --timeline is for --format jsonl; --html and --svg show the \
+             last"
+                .to_owned()
+        })
+    }
+
     /// The time between samples; absent if none shall be taken.
     pub(crate) fn interval(&self) -> Option<Duration> {
         self.sample_interval.0

@@ -17,6 +17,7 @@ pub(crate) fn trials() -> Vec<Test> {
         ("samples_come_at_their_interval_and_count_every_byte", bytes, samples_count),
         ("samples_are_listed_only_when_asked_for", told, samples_when_asked),
         ("the_timeline_is_drawn_below_the_phases", drawn, the_timeline_is_drawn),
+        ("a_kept_connection_is_watched_anew_for_each_request", told, a_kept_connection),
         ("a_request_that_fails_has_its_socket", told, a_failed_request),
     ]
 }
@@ -110,6 +111,25 @@ fn the_timeline_is_drawn() {
     let course: Vec<_> = received.chars().skip(31).map(high).collect();
     let peaks = course.windows(2).filter(|pair| !pair[0] && pair[1]).count();
     assert!((3..=10).contains(&peaks), "{peaks} in {received}");
+}
+
+fn a_kept_connection() {
+    let url = server::local(server::lasting);
+    let run = run(&["-n", "2", "--keep-alive", "--timeline", "--format", "jsonl", &url]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let runs = run.stdout.lines().take(2).map(|line| serde_json::from_str(line).unwrap());
+    let [first, second]: [Value; 2] = runs.collect::<Vec<_>>().try_into().unwrap();
+    let [first, second] = [&first["hops"][0], &second["hops"][0]];
+    assert_eq!(second["connection_use"], "reused", "{second:#}");
+    for hop in [first, second] {
+        assert_eq!(moments(hop), ["connect", "first_byte", "end"]);
+    }
+    let read = |hop: &Value, number: usize| hop["socket"]["moments"][number]["readBytes"].clone();
+    assert_eq!(read(second, 0), read(first, 2), "it goes on where the first request ended");
+    // What is shown for one is not drawn for all.
+    let refused = crate::tool::run(&["-n", "2", "--timeline", &url]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.stderr.contains("jsonl"), "{refused:?}");
 }
 
 fn a_failed_request() {

@@ -90,6 +90,23 @@ pub(crate) fn generous(mut request: Request) {
 
 pub(crate) const GENEROUS: u64 = 24 << 20;
 
+/// Five bytes, as often as it is asked.
+pub(crate) fn lasting(mut request: Request) {
+    let mut line = String::new();
+    loop {
+        request.head(5);
+        request.write(b"hello");
+        loop {
+            line.clear();
+            match request.stream.read_line(&mut line) {
+                Ok(0) | Err(_) => return,
+                Ok(2) => break,
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
 /// Five bytes.
 pub(crate) fn brief(mut request: Request) {
     request.head(5);
