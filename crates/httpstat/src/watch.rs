@@ -54,6 +54,11 @@ impl Watch {
         self.with(|watched| watched.note(moment));
     }
 
+    /// Takes back a moment that turned out to be none, as the first byte of an interim response.
+    pub(crate) fn forget(&self, moment: Moment) {
+        self.with(|watched| watched.history.forget(moment));
+    }
+
     /// What was seen until now. Of a connection that ended before anybody could ask, the report has
     /// the last facts.
     pub(crate) fn history(&self, report: Option<&Report>) -> History {

@@ -3,6 +3,7 @@
 mod authority;
 #[path = "../../src/tls/backend/mod.rs"]
 mod backend;
+mod bodies;
 mod certificates;
 mod failures;
 mod mutual;
