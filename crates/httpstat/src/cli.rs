@@ -1,6 +1,7 @@
 //! The command line.
 
 mod data;
+mod environment;
 mod generate;
 mod watch;
 mod way;
@@ -10,16 +11,15 @@ use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
 use anstream::ColorChoice;
 use clap::{
     ArgAction, Command, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum,
-    error::ErrorKind,
+    error::ErrorKind, parser::ValueSource,
 };
 use hyper::{
     Method,
-    header::{
-        ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, REFERER, USER_AGENT,
-    },
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderValue, REFERER, USER_AGENT},
 };
 
 use crate::{
+    body::BodyArgs,
     error::{Error, Kind},
     exchange::Versions,
     netrc::Netrc,
@@ -32,6 +32,7 @@ use crate::{
     tls::{TlsArgs, Trust},
 };
 use data::DataArgs;
+use environment::Environment;
 pub(crate) use generate::Generated;
 pub(crate) use watch::WatchArgs;
 use way::WayArgs;
@@ -116,6 +117,9 @@ pub(crate) struct Cli {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(crate) body: BodyArgs,
+
     /// Save the body in this folder under the name that the response or else the URL gives it
     ///
     /// Of the name, only what follows the last "/" counts. An existing file stays as it is, and the
@@ -137,7 +141,7 @@ pub(crate) struct Cli {
 
     /// Show every attempt, the request header and all socket facts; alone, the version
     #[arg(short, long)]
-    pub(crate) verbose: bool,
+    verbose: bool,
 
     /// When to use colours
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
@@ -163,7 +167,22 @@ pub(crate) struct Cli {
 
     #[command(flatten)]
     pub(crate) repeat: RepeatArgs,
+
+    /// Whether the report says everything
+    #[arg(skip)]
+    pub(crate) is_verbose: bool,
+
+    /// Whether the report leaves out the ends of the socket
+    #[arg(skip)]
+    pub(crate) hides_ends: bool,
+
+    /// Whether the report has the speed of both bodies
+    #[arg(skip)]
+    pub(crate) shows_speed: bool,
 }
+
+/// What the Python program of this name shows.
+const MAX_SHOWN_BODY: usize = 1_023;
 
 /// How the result is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -189,7 +208,11 @@ impl Cli {
     /// Reads the arguments of this process; on a usage error, or for --help, it ends here.
     pub(crate) fn from_process() -> Self {
         let matches = definition().get_matches();
-        let cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        let environment = Environment::read()
+            .unwrap_or_else(|why| Self::command().error(ErrorKind::InvalidValue, why).exit());
+        let has_format = matches.value_source("format") == Some(ValueSource::CommandLine);
+        cli.heed(environment, has_format);
         if cli.asks_for_version() {
             Self::command().get_matches_from(["httpstat", "--version"]);
         }
@@ -197,6 +220,28 @@ impl Cli {
             Self::command().error(ErrorKind::ArgumentConflict, why).exit();
         }
         cli
+    }
+
+    /// What the environment wishes, where the command line says nothing.
+    fn heed(&mut self, environment: Environment, has_format: bool) {
+        if environment.metrics_only && !has_format {
+            self.format = Format::Json;
+        }
+        if environment.save_body
+            && self.output.is_none()
+            && !self.remote_name
+            && !self.repeat.is_series()
+        {
+            let name = format!("httpstat-{}.body", std::process::id());
+            self.output = Some(std::env::temp_dir().join(name));
+        }
+        if environment.show_body {
+            self.body.shown = MAX_SHOWN_BODY;
+        }
+        // Of the option alone, the version would be meant.
+        self.is_verbose = self.verbose || environment.debug;
+        self.hides_ends = !environment.show_ip;
+        self.shows_speed = environment.show_speed;
     }
 
     /// `-v` alone, as some programs of this name have it.
@@ -207,7 +252,7 @@ impl Cli {
     /// The first request; files given to `--data` are looked at here.
     pub(crate) fn ask(&self, target: Target) -> Result<Ask, Error> {
         let data = self.data.parts.as_slice();
-        let mut headers = HeaderMap::new();
+        let mut headers = self.body.headers();
         if data.iter().any(|part| matches!(part, Data::Json(_))) {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -285,7 +330,7 @@ impl Cli {
 
 /// The command line with all that its help says.
 pub(crate) fn definition() -> Command {
-    Cli::command().after_long_help(exit_codes())
+    Cli::command().after_long_help(Environment::help() + "\n" + &exit_codes())
 }
 
 /// Name and version of this program.

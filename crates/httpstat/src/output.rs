@@ -1,5 +1,6 @@
 //! What was learnt, for a person or for a program.
 
+mod body;
 mod history;
 mod html;
 mod json;
@@ -54,6 +55,10 @@ pub(crate) struct View {
     verbose: bool,
     /// Samples are shown.
     timeline: bool,
+    /// Both ends of the socket are shown.
+    ends: bool,
+    /// The speed of both bodies is shown.
+    speed: bool,
 }
 
 impl View {
@@ -62,7 +67,14 @@ impl View {
         // Some terminals, as those of serial lines, say 0 because they do not know.
         let width = terminal.map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0);
         let width = width.map_or(MAX_WIDTH, |width| width.min(MAX_WIDTH));
-        Self { width, fold: is_terminal, verbose: cli.verbose, timeline: cli.watch.timeline }
+        Self {
+            width,
+            fold: is_terminal,
+            verbose: cli.is_verbose,
+            timeline: cli.watch.timeline,
+            ends: !cli.hides_ends,
+            speed: cli.shows_speed,
+        }
     }
 
     /// Whether JSON lists every sample.
