@@ -114,14 +114,14 @@ pub(crate) struct Cli {
     /// The file appears when the body is complete: a failed request leaves no partial file and does
     /// not touch an existing one. With "-" or "/dev/stdout", the report goes to the standard error.
     #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    pub(crate) output: Option<PathBuf>,
 
     /// Save the body in this folder under the name that the response or else the URL gives it
     ///
     /// Of the name, only what follows the last "/" counts. An existing file stays as it is, and the
     /// request fails.
     #[arg(short = 'O', long, conflicts_with = "output")]
-    remote_name: bool,
+    pub(crate) remote_name: bool,
 
     /// Limit for name lookup, TCP connect and TLS handshake together
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
@@ -193,9 +193,7 @@ impl Cli {
         if cli.asks_for_version() {
             Self::command().get_matches_from(["httpstat", "--version"]);
         }
-        let why = cli.repeat.contradiction(cli.output.is_some() || cli.remote_name);
-        let has_runs = cli.repeat.is_series() && cli.format != Format::Jsonl;
-        if let Some(why) = why.or_else(|| cli.watch.contradiction(has_runs)) {
+        if let Some(why) = cli.repeat.contradiction(&cli) {
             Self::command().error(ErrorKind::ArgumentConflict, why).exit();
         }
         cli

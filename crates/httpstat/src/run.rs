@@ -106,7 +106,7 @@ impl Work {
             Some(url) => (url.clone(), cli.tls.options()),
             None => {
                 let demo = Demo::start()?;
-                (demo.url, tls::Options::trusting(Trust::Only(demo.certificate)))
+                (demo.url, cli.tls.options().checking(Trust::Only(demo.certificate)))
             }
         };
         self.record.url = redact(&url);
@@ -162,11 +162,10 @@ impl Work {
             let prepared = match prepared.take() {
                 Some(first) => first,
                 None => {
-                    let pause = repeat.interval.unwrap_or_default();
-                    stops
-                        .pause(pause)
-                        .await
-                        .map_err(|stop| stop.error("not all runs were made"))?;
+                    if let Some(interval) = repeat.interval {
+                        let paused = stops.pause(interval).await;
+                        paused.map_err(|stop| stop.error("not all runs were made"))?;
+                    }
                     stops.restart();
                     way.prepare(ask.clone(), client.clone(), &mut stops).await?
                 }

@@ -21,8 +21,12 @@ pub(crate) fn series_json(series: &Series) -> String {
 }
 
 /// The object on one line, after those of the runs.
+///
+/// Folded from many lines, none of which ends within a string: to serialize in a second way takes
+/// more of the program than the rest of this module.
 pub(crate) fn series_jsonl(series: &Series) -> String {
-    finish(serde_json::to_string(&Document::of(series)))
+    let text = finish(serde_json::to_string_pretty(&Document::of(series)));
+    text.lines().map(str::trim_start).chain(["\n"]).collect()
 }
 
 #[derive(Serialize)]

@@ -6,7 +6,10 @@ use super::{
     baseline::Baseline,
     slo::{Objective, Objectives},
 };
-use crate::error::Error;
+use crate::{
+    cli::{Cli, Format},
+    error::Error,
+};
 
 /// The options.
 #[derive(Debug, clap::Args)]
@@ -90,9 +93,12 @@ impl RepeatArgs {
     }
 
     /// What makes no sense together, although each alone does.
-    pub(crate) fn contradiction(&self, keeps_body: bool) -> Option<String> {
-        if keeps_body && self.is_series() {
+    pub(crate) fn contradiction(&self, cli: &Cli) -> Option<String> {
+        if self.is_series() && (cli.output.is_some() || cli.remote_name) {
             return Some("of several requests (-n), no body can be kept".to_owned());
+        }
+        if self.is_series() && cli.watch.timeline && cli.format != Format::Jsonl {
+            return Some("--timeline shows a single request, without -n".to_owned());
         }
         let count = usize::try_from(self.count).unwrap_or(usize::MAX);
         let objective = self.objectives().into_iter().find(|o| o.runs_needed() > count)?;

@@ -59,7 +59,9 @@ pub(crate) fn reason(error: &io::Error) -> String {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match inner {
         Some(rustls::Error::AlertReceived(alert)) => {
-            format!("TLS ended with the alert {alert:?}{},", hint(*alert))
+            let hint = hint(*alert);
+            let comma = if hint.is_empty() { "" } else { "," };
+            format!("TLS ended with the alert {alert:?}{hint}{comma}")
         }
         _ => error::reason(error),
     }

@@ -126,6 +126,12 @@ impl Options {
         .speaking(Versions::Both)
     }
 
+    /// Checks servers in another way.
+    pub(crate) fn checking(mut self, trust: Trust) -> Self {
+        self.trust = trust;
+        self
+    }
+
     /// Presents the user's certificate to this host only.
     pub(crate) fn meant_for(mut self, target: &Target) -> Self {
         self.host = Some(target.host().to_owned());

@@ -2,11 +2,13 @@
 
 use std::{
     io::{Read as _, Write as _},
+    sync::Arc,
+    thread,
     time::{Duration, SystemTime},
 };
 
 use rcgen::{CertificateParams, DnType, SanType, date_time_ymd};
-use rustls::pki_types::CertificateDer;
+use rustls::{ServerConnection, Stream, pki_types::CertificateDer};
 use serde_json::Value;
 
 use crate::{
@@ -254,6 +256,39 @@ fn an_alert_is_named() {
 }
 
 #[test]
+fn an_alert_after_the_handshake_is_named() {
+    for (response, when) in [
+        ("", "while waiting for the response"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nthat", "after 4 bytes of the body"),
+    ] {
+        let config = Arc::new(Authority::new().issue(|_| {}).config());
+        let address = server::raw(move |mut socket| {
+            let mut tls = ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = Stream::new(&mut tls, &mut socket);
+            let mut request = [0; 4_096];
+            assert!(stream.read(&mut request).unwrap() > 0);
+            stream.write_all(response.as_bytes()).unwrap();
+            stream.flush().unwrap();
+            // What comes in one piece with an alert is lost to it.
+            thread::sleep(Duration::from_millis(300));
+            // A record that nobody encrypted, about which rustls complains to the client.
+            let garbage = [23, 3, 3, 0, 20].into_iter().chain([0; 20]).collect::<Vec<u8>>();
+            tls.read_tls(&mut garbage.as_slice()).unwrap();
+            tls.process_new_packets().unwrap_err();
+            while tls.wants_write() {
+                tls.write_tls(&mut socket).unwrap();
+            }
+            let _ = socket.read_to_end(&mut Vec::new());
+        });
+        let (run, value) = run_json(&["-k", &format!("https://{address}/")]);
+        assert_eq!(run.code, 56, "{run:?}");
+        let complaint = format!("TLS ended with the alert BadRecordMac {when}");
+        assert!(run.complaint().contains(&complaint), "{run:?}");
+        assert_eq!(value["hops"][0]["tls"]["handshake"], "full");
+    }
+}
+
+#[test]
 fn versions_can_be_chosen() {
     let authority = Authority::new();
     let version = |options: &[&str]| {
@@ -263,6 +298,7 @@ fn versions_can_be_chosen() {
     assert_eq!(version(&["--tlsv1.2"]), "TLS 1.3");
     assert_eq!(version(&["--tlsv1.3"]), "TLS 1.3");
     assert_eq!(version(&["--tls-max", "1.2"]), "TLS 1.2");
+    assert_eq!(hop(&["--demo", "--tls-max", "1.2"])["tls"]["version"], "TLS 1.2");
 
     let old = authority.issue(|_| {}).config_for(None, &[&rustls::version::TLS12]);
     let (run, _) = run_json(&["-k", "--tlsv1.3", &site(old)]);

@@ -471,7 +471,7 @@ fn a_failed_request_keeps_its_own_code() {
 #[test]
 fn nonsense_is_a_usage_error() {
     let url = "http://127.0.0.1:1/";
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["--slo", "speed=1"], "there are ttfb"),
         (&["--slo", "total"], "has no limit"),
         (&["-n", "99", "--slo", "p99.total=1"], "takes at least 100 runs"),
@@ -479,6 +479,7 @@ fn nonsense_is_a_usage_error() {
         (&["-n", "100001"], "100001 is not in"),
         (&["-n", "2", "-o", "body"], "no body can be kept"),
         (&["-n", "2", "-O"], "no body can be kept"),
+        (&["-n", "2", "--timeline"], "shows a single request"),
         (&["--fail-if-slower"], "--baseline"),
     ];
     for (arguments, expected) in cases {
