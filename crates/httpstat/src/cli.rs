@@ -14,12 +14,11 @@ use clap::{
 };
 use hyper::{
     Method,
-    header::{
-        ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, REFERER, USER_AGENT,
-    },
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderValue, REFERER, USER_AGENT},
 };
 
 use crate::{
+    body::BodyArgs,
     error::{Error, Kind},
     exchange::Versions,
     netrc::Netrc,
@@ -116,6 +115,9 @@ pub(crate) struct Cli {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(crate) body: BodyArgs,
+
     /// Save the body in this folder under the name that the response or else the URL gives it
     ///
     /// Of the name, only what follows the last "/" counts. An existing file stays as it is, and the
@@ -207,7 +209,7 @@ impl Cli {
     /// The first request; files given to `--data` are looked at here.
     pub(crate) fn ask(&self, target: Target) -> Result<Ask, Error> {
         let data = self.data.parts.as_slice();
-        let mut headers = HeaderMap::new();
+        let mut headers = self.body.headers();
         if data.iter().any(|part| matches!(part, Data::Json(_))) {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             headers.insert(ACCEPT, HeaderValue::from_static("application/json"));

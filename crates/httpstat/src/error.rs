@@ -47,6 +47,8 @@ pub(crate) enum Kind {
     Receive,
     Identity,
     Certificate,
+    Encoding,
+    TooLarge,
     Proxy,
     Interrupted,
     Terminated,
@@ -54,7 +56,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the exit codes.
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Url,
         Self::Resolve,
         Self::Connect,
@@ -70,6 +72,8 @@ impl Kind {
         Self::Receive,
         Self::Identity,
         Self::Certificate,
+        Self::Encoding,
+        Self::TooLarge,
         Self::Proxy,
         Self::Interrupted,
         Self::Terminated,
@@ -107,6 +111,8 @@ impl Kind {
             Self::Receive => (56, "receive", "receiving the response failed"),
             Self::Identity => (58, "identity", "the client certificate or its key is unusable"),
             Self::Certificate => (60, "certificate", "the server's certificate is not trusted"),
+            Self::Encoding => (61, "encoding", "the body could not be decoded"),
+            Self::TooLarge => (63, "too_large", "the body is larger than --max-filesize"),
             Self::Proxy => (97, "proxy", "the proxy did not lead to the server"),
             Self::Interrupted => (130, "interrupted", "interrupted by Ctrl-C"),
             Self::Terminated => (143, "terminated", "told to end by SIGTERM"),

@@ -1,26 +1,33 @@
 //! One request and its response over an established connection.
 
-use std::time::Instant;
+use std::{future::poll_fn, time::Instant};
 
 use bytes::Bytes;
-use http_body_util::BodyExt as _;
+use h2::client::SendRequest;
 use hyper::{
     Request, Response, StatusCode, Version,
-    body::Incoming,
-    client::conn::{http1, http2},
-    ext::ReasonPhrase,
-    header::HeaderMap,
+    body::Body,
+    client::conn::http1,
+    ext::{ReasonPhrase, on_informational},
+    header::{HeaderMap, TRANSFER_ENCODING},
 };
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
+    body::{Arrived, BodyArgs, Coming, Receipt},
+    decode,
     error::Error,
-    failure,
+    failure::{self, Cause},
+    http2,
+    interim::{Held, Interims},
     payload::Upload,
+    progress::{self, Bar},
     request::Draft,
+    server_timing::{self, Metric},
     sink::Sink,
     stamp::{Stamped, Stamps},
+    units,
     watch::Watch,
 };
 
@@ -46,9 +53,9 @@ pub(crate) struct Exchange {
     pub(crate) stamps: Stamps,
     pub(crate) sent: Option<Sent>,
     pub(crate) sent_bytes: u64,
+    pub(crate) interims: Interims,
     pub(crate) head: Option<Head>,
-    /// Bytes of the body received so far, without the protocol's framing.
-    pub(crate) received_bytes: u64,
+    pub(crate) body: Arrived,
 }
 
 /// Request line and header, as handed to HTTP.
@@ -74,54 +81,88 @@ impl Exchange {
         &mut self,
         line: &mut Line,
         draft: Draft,
+        args: &BodyArgs,
         endpoint: &str,
-    ) -> Result<Incoming, Error> {
+    ) -> Result<Coming, Error> {
         self.sent_bytes = draft.payload_len();
         self.stamps = line.stamps.clone();
-        let noted = |payload: Upload| payload.noted_in(&self.stamps);
-        let answered = match &mut line.sender {
-            Sender::Http1(sender) => {
-                let request = draft.into_http1().map(noted);
-                self.sent = Some(Sent::of(&request, "HTTP/1.1"));
-                sender.send_request(request).await
-            }
-            Sender::Http2(sender) => {
-                let request = draft.into_http2()?.map(noted);
-                self.sent = Some(Sent::of(&request, "HTTP/2"));
-                sender.send_request(request).await
+        let upload = Upwards::new(&self.stamps, self.sent_bytes);
+        let asked = async {
+            match &mut line.sender {
+                Sender::Http1(sender) => Ok(self.over_http1(sender, draft).await),
+                Sender::Http2(sender) => self.over_http2(sender, draft).await,
             }
         };
-        let response = answered.map_err(|error| {
+        let asked = progress::beside(args.shows_progress(), asked, || upload.bar()).await?;
+        let response = asked.map_err(|error| {
             if failure::is_refusal(&error) {
                 self.stamps.refused();
             }
             failure::of_head(&error, &self.stamps.seen(), endpoint)
         })?;
+        self.interims.answered();
         self.stamps.head_understood();
-        let head = Head::of(&response);
-        let body = response.into_body();
-        self.head = Some(head);
-        Ok(body)
+        self.head = Some(Head::of(&response));
+        Ok(response.into_body())
     }
 
-    /// Takes the body to its end, which is the returned moment.
+    /// Takes the body to its end, which is the returned moment. Without `args`, nothing is done for
+    /// it or asked of it.
     pub(crate) async fn take(
         &mut self,
-        mut body: Incoming,
+        body: Coming,
+        args: Option<&BodyArgs>,
         sink: &mut Sink,
         endpoint: &str,
     ) -> Result<Instant, Error> {
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| {
-                failure::of_body(&error, &self.stamps.seen(), self.received_bytes, endpoint)
-            })?;
-            let data: Bytes = frame.into_data().unwrap_or_default();
-            self.received_bytes += data.len() as u64;
-            if sink.write(data).await?.is_break() {
-                break;
-            }
-        }
-        Ok(Instant::now())
+        let none = HeaderMap::new();
+        let headers = self.head.as_ref().map_or(&none, |head| &head.headers);
+        let download = Downwards { stamps: self.stamps.clone(), total: body.announced(headers) };
+        let is_shown = args.is_some_and(BodyArgs::shows_progress) && !sink.is_terminal();
+        let receipt = Receipt { headers, stamps: &self.stamps, args, endpoint };
+        let taken = receipt.take(body, &mut self.body, sink);
+        progress::beside(is_shown, taken, || Some(download.bar())).await
+    }
+
+    async fn over_http1(
+        &mut self,
+        sender: &mut http1::SendRequest<Held>,
+        draft: Draft,
+    ) -> Result<Response<Coming>, Cause> {
+        let mut request = draft.into_http1();
+        let (stamps, interims) = (self.stamps.clone(), self.interims.clone());
+        on_informational(&mut request, move |interim| {
+            stamps.interim();
+            interims.push(interim.status(), interim.headers());
+        });
+        let request = self.noted(request, "HTTP/1.1");
+        Ok(sender.send_request(request).await?.map(Coming::Http1))
+    }
+
+    async fn over_http2(
+        &mut self,
+        sender: &mut SendRequest<Bytes>,
+        draft: Draft,
+    ) -> Result<Result<Response<Coming>, Cause>, Error> {
+        let request = draft.into_http2()?;
+        let request = self.noted(request, "HTTP/2");
+        let asked = http2::ask(sender, request, &self.interims, &self.stamps).await;
+        Ok(asked.map(|response| response.map(Coming::Http2)).map_err(Cause::Http2))
+    }
+
+    /// The request as it will be sent, remembered, with a body that is watched.
+    fn noted(&mut self, request: Request<Upload>, version: &str) -> Request<Held> {
+        self.sent = Some(Sent::of(&request, version));
+        let (head, payload) = request.into_parts();
+        let payload = payload.noted_in(&self.stamps);
+        let held = self.interims.hold(payload, &head.headers);
+        Request::from_parts(head, held)
+    }
+
+    /// What the server says about its own time, in header and trailer.
+    pub(crate) fn server_timing(&self) -> Vec<Metric> {
+        let headers = self.head.as_ref().map(|head| &head.headers);
+        server_timing::metrics(headers.into_iter().chain(&self.body.trailers))
     }
 }
 
@@ -134,8 +175,8 @@ pub(crate) struct Line {
 
 #[derive(Debug)]
 enum Sender {
-    Http1(http1::SendRequest<Upload>),
-    Http2(http2::SendRequest<Upload>),
+    Http1(http1::SendRequest<Held>),
+    Http2(SendRequest<Bytes>),
 }
 
 impl Line {
@@ -146,25 +187,11 @@ impl Line {
         endpoint: &str,
     ) -> Result<Self, Error> {
         let stamps = Stamps::default();
-        let failed = |error: hyper::Error| failure::of_head(&error, &stamps.seen(), endpoint);
-        let sender = if http2 {
-            let (sender, connection) = http2::Builder::new(TokioExecutor::new())
-                .max_header_list_size(MAX_HEADER_LIST_LEN)
-                .handshake(TokioIo::new(Stamped::http2(stream, stamps.clone())))
-                .await
-                .map_err(failed)?;
-            tokio::spawn(connection);
-            Sender::Http2(sender)
-        } else {
-            let (sender, connection) = http1::Builder::new()
-                .max_headers(MAX_HEADERS)
-                .max_buf_size(MAX_HEAD_LEN)
-                .handshake(TokioIo::new(Stamped::http1(stream, stamps.clone())))
-                .await
-                .map_err(failed)?;
-            tokio::spawn(connection);
-            Sender::Http1(sender)
+        let opened = match http2 {
+            true => http2::open(Stamped::http2(stream, stamps.clone())).await.map(Sender::Http2),
+            false => open_http1(Stamped::http1(stream, stamps.clone())).await.map(Sender::Http1),
         };
+        let sender = opened.map_err(|error| failure::of_head(&error, &stamps.seen(), endpoint))?;
         Ok(Self { sender, stamps })
     }
 
@@ -175,19 +202,84 @@ impl Line {
 
     /// Whether the next request can be sent: the last exchange is over and the connection is not.
     pub(crate) async fn is_free(&mut self) -> bool {
-        let ready = match &mut self.sender {
-            Sender::Http1(sender) => sender.ready().await,
-            Sender::Http2(sender) => sender.ready().await,
+        let is_ready = match &mut self.sender {
+            Sender::Http1(sender) => sender.ready().await.is_ok(),
+            Sender::Http2(sender) => poll_fn(|cx| sender.poll_ready(cx)).await.is_ok(),
         };
-        if ready.is_ok() {
+        if is_ready {
             self.stamps.renew();
         }
-        ready.is_ok()
+        is_ready
     }
 }
 
+async fn open_http1(stream: Stamped<Box<dyn Stream>>) -> Result<http1::SendRequest<Held>, Cause> {
+    let (sender, connection) = http1::Builder::new()
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD_LEN)
+        .handshake(TokioIo::new(stream))
+        .await?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+/// An upload as a progress bar shows it.
+struct Upwards {
+    stamps: Stamps,
+    begun: Instant,
+    total: u64,
+}
+
+impl Upwards {
+    fn new(stamps: &Stamps, total: u64) -> Self {
+        Self { stamps: stamps.clone(), begun: Instant::now(), total }
+    }
+
+    fn bar(&self) -> Option<Bar> {
+        let seen = self.stamps.seen();
+        let is_sending = self.total > 0 && seen.request_sent.is_none();
+        // Head and framing are small beside an upload that takes a second.
+        let sent = seen.written.min(self.total);
+        is_sending.then(|| moving("upload", sent, Some(self.total), self.begun))
+    }
+}
+
+/// A download as a progress bar shows it.
+struct Downwards {
+    stamps: Stamps,
+    total: Option<u64>,
+}
+
+impl Downwards {
+    fn bar(&self) -> Bar {
+        let seen = self.stamps.seen();
+        let since = seen.first_byte.unwrap_or_else(Instant::now);
+        moving("download", seen.body_received, self.total, since)
+    }
+}
+
+fn moving(label: &str, done: u64, total: Option<u64>, since: Instant) -> Bar {
+    let (done, seconds) = (done as f64, since.elapsed().as_secs_f64());
+    let total = total.filter(|total| *total > 0).map(|total| total as f64);
+    let rate = done / seconds.max(f64::MIN_POSITIVE);
+    let mut trailing = units::size(done);
+    if let Some(total) = total {
+        trailing.push_str(&format!(" of {}", units::size(total)));
+    }
+    trailing.push_str(&format!(" · {}", units::rate(rate)));
+    if let Some(total) = total.filter(|_| rate > 0.0) {
+        let left = ((total - done).max(0.0) / rate).ceil();
+        trailing.push_str(&match left {
+            s if s < 100.0 => format!(" · {s:.0}s left"),
+            s if s < 360_000.0 => format!(" · {:.0}m left", s / 60.0),
+            _ => String::new(),
+        });
+    }
+    Bar { label: label.to_owned(), fraction: total.map(|total| done / total), trailing }
+}
+
 impl Sent {
-    fn of(request: &Request<Upload>, version: &str) -> Self {
+    fn of<B: Body>(request: &Request<B>, version: &str) -> Self {
         let line = format!("{} {} {version}", request.method(), request.uri());
         Self { line, headers: request.headers().clone() }
     }
@@ -213,6 +305,18 @@ impl Head {
         }
     }
 
+    /// The content codings it names, whether known or not.
+    pub(crate) fn content_codings(&self) -> Vec<String> {
+        decode::coding_names(&self.headers).collect()
+    }
+
+    /// The transfer codings it names; `chunked` is the usual one.
+    pub(crate) fn transfer_codings(&self) -> Vec<String> {
+        let values = self.headers.get_all(TRANSFER_ENCODING).into_iter();
+        let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        values.collect()
+    }
+
     /// Protocol, code and the server's own words; those of the standard if it used none.
     pub(crate) fn status_line(&self) -> Vec<u8> {
         let mut line = format!("{} {}", self.version_name(), self.status.as_u16()).into_bytes();
@@ -230,4 +334,3 @@ impl Head {
 /// Bounds on a response head, far above what real servers send.
 pub(crate) const MAX_HEADERS: usize = 1_000;
 pub(crate) const MAX_HEAD_LEN: usize = 512 * 1024;
-const MAX_HEADER_LIST_LEN: u32 = 512 * 1024;

@@ -2,6 +2,8 @@
 
 use std::{error::Error as _, io};
 
+use h2::Reason;
+
 use crate::{
     error::{Error, Kind},
     escape,
@@ -9,16 +11,37 @@ use crate::{
     tls::reason,
 };
 
+/// What HTTP reports.
+#[derive(Debug)]
+pub(crate) enum Cause {
+    Http1(hyper::Error),
+    Http2(h2::Error),
+}
+
+impl From<hyper::Error> for Cause {
+    fn from(error: hyper::Error) -> Self {
+        Self::Http1(error)
+    }
+}
+
+impl From<h2::Error> for Cause {
+    fn from(error: h2::Error) -> Self {
+        Self::Http2(error)
+    }
+}
+
 /// Why no response head arrived.
-pub(crate) fn of_head(error: &hyper::Error, seen: &Seen, endpoint: &str) -> Error {
-    if let Some(error) = of_payload(error) {
+pub(crate) fn of_head(cause: &Cause, seen: &Seen, endpoint: &str) -> Error {
+    if let Some(error) = of_payload(cause, seen) {
         return error;
     }
-    if error.is_parse() {
+    if let Cause::Http1(error) = cause
+        && (error.is_parse() || is_unasked(seen))
+    {
         return malformed(error, seen, endpoint);
     }
     // A server that says goodbye in words of HTTP/2 closes the connection right afterwards.
-    if let Some(error) = of_http2(error, endpoint, "before the response head") {
+    if let Some(error) = of_http2(cause, endpoint, "before the response head") {
         return error;
     }
     let (kind, message) = match (&seen.read, &seen.write_error) {
@@ -44,15 +67,15 @@ pub(crate) fn of_head(error: &hyper::Error, seen: &Seen, endpoint: &str) -> Erro
             (Kind::Send, format!("{} while sending the request to {endpoint}", reason(why)))
         }
         (None, None) => {
-            (Kind::Receive, format!("no response from {endpoint}: {}", outermost_cause(error)))
+            (Kind::Receive, format!("no response from {endpoint}: {}", cause.outermost()))
         }
     };
     Error::new(kind, message)
 }
 
 /// Why the body did not arrive whole, after `received` bytes of it.
-pub(crate) fn of_body(error: &hyper::Error, seen: &Seen, received: u64, endpoint: &str) -> Error {
-    if let Some(error) = of_payload(error) {
+pub(crate) fn of_body(cause: &Cause, seen: &Seen, received: u64, endpoint: &str) -> Error {
+    if let Some(error) = of_payload(cause, seen) {
         return error;
     }
     let when = format!("after {received} bytes of the body");
@@ -60,10 +83,10 @@ pub(crate) fn of_body(error: &hyper::Error, seen: &Seen, received: u64, endpoint
         let message = format!("{} {when} from {endpoint}", reason(why));
         return Error::new(Kind::Receive, message);
     }
-    if let Some(error) = of_http2(error, endpoint, &when) {
+    if let Some(error) = of_http2(cause, endpoint, &when) {
         return error;
     }
-    let is_framing = io_cause(error).is_some_and(|why| {
+    let is_framing = cause.io().is_some_and(|why| {
         matches!(why.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
     });
     if is_framing {
@@ -79,25 +102,41 @@ pub(crate) fn of_body(error: &hyper::Error, seen: &Seen, received: u64, endpoint
 }
 
 /// Whether it is certain that the server has not looked at the request (RFC 9113, section 8.7).
-pub(crate) fn is_refusal(error: &hyper::Error) -> bool {
-    let http2 = error.source().and_then(|why| why.downcast_ref::<h2::Error>());
-    let is_refused = http2.is_some_and(|why| {
-        why.reason() == Some(h2::Reason::REFUSED_STREAM) || (why.is_go_away() && why.is_remote())
-    });
-    error.is_canceled() || is_refused
+pub(crate) fn is_refusal(cause: &Cause) -> bool {
+    match cause {
+        Cause::Http1(error) => error.is_canceled(),
+        Cause::Http2(error) => {
+            error.reason() == Some(Reason::REFUSED_STREAM)
+                || (error.is_go_away() && error.is_remote())
+        }
+    }
 }
 
 /// A failure of our own: the request body could not be read.
-fn of_payload(error: &hyper::Error) -> Option<Error> {
-    let why = error.is_user().then(|| io_cause(error))??;
-    Some(Error::new(Kind::Data, why.to_string()))
+fn of_payload(cause: &Cause, seen: &Seen) -> Option<Error> {
+    let why = match cause {
+        Cause::Http1(error) => error.is_user().then(|| cause.io())??.to_string(),
+        Cause::Http2(_) => seen.payload_error.as_ref()?.to_string(),
+    };
+    Some(Error::new(Kind::Data, why))
+}
+
+/// Whether the server spoke before anything was sent.
+fn is_unasked(seen: &Seen) -> bool {
+    seen.written == 0 && !seen.beginning.is_empty()
 }
 
 fn malformed(error: &hyper::Error, seen: &Seen, endpoint: &str) -> Error {
-    let message = if error.is_parse_too_large() {
-        format!("the response head from {endpoint} is larger than this program accepts")
+    if error.is_parse_too_large() {
+        return excessive_head(endpoint);
+    }
+    let message = if seen.beginning.starts_with(b"HTTP/") && is_unasked(seen) {
+        format!("{endpoint} answered before it was asked; is something in between?")
     } else if seen.beginning.starts_with(b"HTTP/") {
-        format!("the response from {endpoint} is not valid HTTP: {}", outermost_cause(error))
+        format!(
+            "the response from {endpoint} is not valid HTTP: {}",
+            error.source().map_or_else(|| error.to_string(), ToString::to_string)
+        )
     } else if matches!(seen.beginning.as_slice(), [TLS_ALERT, 3, ..]) {
         format!("{endpoint} answered with a TLS alert; try https:// instead of http://")
     } else {
@@ -107,11 +146,20 @@ fn malformed(error: &hyper::Error, seen: &Seen, endpoint: &str) -> Error {
     Error::new(Kind::Response, message)
 }
 
+fn excessive_head(endpoint: &str) -> Error {
+    let message = format!("the response head from {endpoint} is larger than this program accepts");
+    Error::new(Kind::Response, message)
+}
+
 /// What HTTP/2 says about itself, if it is the one that failed.
-fn of_http2(error: &hyper::Error, endpoint: &str, when: &str) -> Option<Error> {
-    let why = error.source()?.downcast_ref::<h2::Error>()?;
+fn of_http2(cause: &Cause, endpoint: &str, when: &str) -> Option<Error> {
+    let Cause::Http2(why) = cause else { return None };
     if why.is_io() {
         return None;
+    }
+    // The word of h2 for a head that it stops reading.
+    if !why.is_remote() && why.reason() == Some(Reason::ENHANCE_YOUR_CALM) {
+        return Some(excessive_head(endpoint));
     }
     let reason = why.reason().map_or_else(|| why.to_string(), |code| format!("{code:?}"));
     Some(match why.is_remote() {
@@ -120,19 +168,32 @@ fn of_http2(error: &hyper::Error, endpoint: &str, when: &str) -> Option<Error> {
     })
 }
 
-fn io_cause(error: &hyper::Error) -> Option<&io::Error> {
-    let mut cause = error.source();
-    while let Some(found) = cause {
-        if let Some(io) = found.downcast_ref::<io::Error>() {
-            return Some(io);
+impl Cause {
+    fn io(&self) -> Option<&io::Error> {
+        let mut cause = self.source();
+        while let Some(found) = cause {
+            if let Some(io) = found.downcast_ref::<io::Error>() {
+                return Some(io);
+            }
+            cause = found.source();
         }
-        cause = found.source();
+        None
     }
-    None
-}
 
-fn outermost_cause(error: &hyper::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), ToString::to_string)
+    fn outermost(&self) -> String {
+        match (self, self.source()) {
+            (_, Some(source)) => source.to_string(),
+            (Self::Http1(error), None) => error.to_string(),
+            (Self::Http2(error), None) => error.to_string(),
+        }
+    }
+
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Http1(error) => error.source(),
+            Self::Http2(error) => error.source(),
+        }
+    }
 }
 
 /// RFC 8446, section 5.1: the content type of an alert record.

@@ -7,8 +7,8 @@
 /// What a piece of the stream contained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// A message, or more of one, began.
-    pub(crate) message: bool,
+    /// Bytes of messages, with the headers of their frames.
+    pub(crate) message_len: usize,
     /// The last frame of a message ended.
     pub(crate) end: bool,
 }
@@ -43,6 +43,7 @@ impl Frames {
         loop {
             if self.skip > 0 {
                 let skipped = self.skip.min(bytes.len());
+                seen.message_len += if self.in_message { skipped } else { 0 };
                 bytes = &bytes[skipped..];
                 self.skip -= skipped;
                 if self.skip > 0 {
@@ -60,7 +61,7 @@ impl Frames {
                 return seen;
             }
             self.begin_frame();
-            seen.message |= self.in_message;
+            seen.message_len += if self.in_message { HEADER_LEN } else { 0 };
         }
     }
 
@@ -101,14 +102,17 @@ mod tests {
         frames.feed(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
         assert_eq!(frames.feed(&frame(SETTINGS, 1, &[])), Seen::default());
         let request = frames.feed(&frame(HEADERS, END_STREAM, b"hpack"));
-        assert_eq!(request, Seen { message: true, end: true });
+        assert_eq!(request, Seen { message_len: HEADER_LEN + 5, end: true });
     }
 
     #[test]
     fn a_second_message_does_not_end_with_the_first() {
         let mut frames = Frames::default();
         assert!(frames.feed(&frame(HEADERS, END_STREAM, b"hpack")).end);
-        assert_eq!(frames.feed(&frame(HEADERS, 4, b"hpack")), Seen { message: true, end: false });
+        assert_eq!(
+            frames.feed(&frame(HEADERS, 4, b"hpack")),
+            Seen { message_len: HEADER_LEN + 5, end: false }
+        );
         assert!(frames.feed(&frame(DATA, END_STREAM, b"body")).end);
     }
 

@@ -8,11 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hyper::{Method, body::Incoming};
+use hyper::Method;
 use tcpinfo::TcpInfo;
 use tokio::{task::yield_now, time::timeout};
 
 use crate::{
+    body::{BodyArgs, Coming},
     dial::{self, Attempt},
     error::Error,
     exchange::{Exchange, Line, Stream, Versions},
@@ -86,6 +87,8 @@ pub(crate) struct Reach<'a> {
     pub(crate) route: &'a Route,
     /// For name lookup, TCP and TLS together; absent means for ever.
     pub(crate) connect_timeout: Option<Duration>,
+    /// About the body of the request and of the last response.
+    pub(crate) body: &'a BodyArgs,
     /// Whether the request may be sent before the handshake is over.
     pub(crate) repeatable: Repeatable,
 }
@@ -117,7 +120,7 @@ impl Hop {
         let watch = self.watch.clone();
         let outcome = stops.heeded_by(watch.beside(self.request(plan))).await;
         watch.note(Moment::End);
-        self.settle(Instant::now());
+        self.settle(self.exchange.body.ended.unwrap_or_else(Instant::now));
         let outcome = outcome.unwrap_or_else(|stop| Err(self.stopped(stop)));
         if let (Ok(()), Some(socket)) = (&outcome, &mut self.socket) {
             socket.closed_within(CLOSING).await;
@@ -135,6 +138,7 @@ impl Hop {
             Some(pool) => self.take_over(pool).await,
             None => None,
         };
+        let args = reach.body;
         let (line, body) = match kept {
             Some(line) => self.ask_again(line, draft, &ask, &reach, &endpoint).await?,
             None => self.ask_afresh(draft, &reach, &endpoint).await?,
@@ -145,12 +149,15 @@ impl Hop {
         let next = head.filter(|_| follows).map(|head| redirect::next(&ask, head));
         self.next = next.transpose()?.flatten().map(Box::new);
         let mut skim = Sink::skim();
-        let sink = if self.next.is_some() { &mut skim } else { sink };
+        let (sink, args) = match self.next {
+            Some(_) => (&mut skim, None),
+            None => (sink, Some(args)),
+        };
         if let Some(head) = &self.exchange.head {
             sink.name(&head.headers, &self.target)?;
         }
         self.saved_to = sink.path().map(Path::to_owned);
-        let ended = self.exchange.take(body, sink, &endpoint).await?;
+        let ended = self.exchange.take(body, args, sink, &endpoint).await?;
         self.settle(ended);
         if let Some((line, pool)) = line.zip(pool) {
             self.leave(line, pool);
@@ -167,11 +174,11 @@ impl Hop {
         ask: &Ask,
         reach: &Reach<'_>,
         endpoint: &str,
-    ) -> Result<(Line, Incoming), Error> {
+    ) -> Result<(Line, Coming), Error> {
         self.timeline.enter(Phase::Send, Instant::now());
         self.prepare_for_proxy(&mut draft);
         line.watched_by(&self.watch);
-        let error = match self.exchange.ask(&mut line, draft, endpoint).await {
+        let error = match self.exchange.ask(&mut line, draft, reach.body, endpoint).await {
             Ok(body) => return Ok((line, body)),
             Err(error) => error,
         };
@@ -193,7 +200,7 @@ impl Hop {
         mut draft: Draft,
         reach: &Reach<'_>,
         endpoint: &str,
-    ) -> Result<(Line, Incoming), Error> {
+    ) -> Result<(Line, Coming), Error> {
         let established = self.establish(reach);
         let stream = match reach.connect_timeout {
             Some(limit) => timeout(limit, established).await.unwrap_or_else(|_| {
@@ -207,7 +214,7 @@ impl Hop {
         let http2 = is_agreed || (reach.versions == Versions::Http2 && !is_forwarded);
         let mut line = Line::open(stream, http2, endpoint).await?;
         line.watched_by(&self.watch);
-        let body = self.exchange.ask(&mut line, draft, endpoint).await?;
+        let body = self.exchange.ask(&mut line, draft, reach.body, endpoint).await?;
         Ok((line, body))
     }
 
@@ -342,7 +349,7 @@ impl Hop {
 
     /// Bytes of the response body a second, over the whole request.
     pub(crate) fn download_rate(&self) -> Option<f64> {
-        self.rate(self.exchange.received_bytes)
+        self.rate(self.exchange.body.bytes)
     }
 
     /// Bytes of the request body a second, over the whole request; absent without such a body.
@@ -359,7 +366,7 @@ impl Hop {
     /// Where the time went, and what held the bytes back.
     pub(crate) fn verdict(&self) -> Verdict {
         let sent = if self.exchange.sent.is_some() { self.exchange.sent_bytes } else { 0 };
-        verdict::judge(&self.timeline, &self.history, sent, self.exchange.received_bytes)
+        verdict::judge(&self.timeline, &self.history, sent, self.exchange.body.bytes)
     }
 
     /// Divides the exchange into its phases and ends the last one.
@@ -392,9 +399,12 @@ impl Hop {
             Some(Phase::Tls) => format!("no end of the handshake with {endpoint}"),
             Some(Phase::Send) => format!("{endpoint} did not take the whole request"),
             Some(Phase::Server) => format!("no response from {endpoint}"),
+            Some(Phase::Transfer) if self.exchange.body.ended.is_some() => {
+                format!("the body from {endpoint} arrived, but was not decoded and saved")
+            }
             Some(Phase::Transfer) => format!(
                 "after {} bytes, no end of the body from {endpoint}",
-                self.exchange.received_bytes
+                self.exchange.body.bytes
             ),
         };
         Error { phase, ..stop.error(&what) }

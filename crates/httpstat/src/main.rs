@@ -2,7 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+mod body;
 mod cli;
+mod decode;
 mod demo;
 mod dial;
 mod disposition;
@@ -12,10 +14,13 @@ mod exchange;
 mod failure;
 mod frames;
 mod hop;
+mod http2;
+mod interim;
 mod keep;
 mod netrc;
 mod output;
 mod payload;
+mod progress;
 mod proxy;
 mod redirect;
 mod repeat;
@@ -24,6 +29,7 @@ mod route;
 mod run;
 mod samples;
 mod series;
+mod server_timing;
 mod sink;
 mod socket;
 mod stamp;

@@ -1,5 +1,6 @@
 //! What was learnt, for a person or for a program.
 
+mod body;
 mod history;
 mod html;
 mod json;

@@ -196,7 +196,7 @@ impl Proxy {
     ) -> Result<Box<dyn Stream>, Error> {
         let name = format!("the proxy {}", self.url);
         let stamps = Stamps::default();
-        let failed = |error: hyper::Error| failure::of_head(&error, &stamps.seen(), &name);
+        let failed = |error: hyper::Error| failure::of_head(&error.into(), &stamps.seen(), &name);
         let unsendable = |error: &dyn fmt::Display| {
             Error::new(Kind::Proxy, format!("cannot ask {name} for {endpoint}: {error}"))
         };

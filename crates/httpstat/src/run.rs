@@ -17,6 +17,7 @@ use anstream::{
 use tokio::{runtime::Builder, task::spawn_blocking};
 
 use crate::{
+    body::BodyArgs,
     cli::{Cli, Format, Generated},
     demo::Demo,
     error::{Error, Kind, reason},
@@ -154,7 +155,7 @@ impl Work {
             self.series = Some(Series::new(&self.record.url, cli));
         }
         let mut pool = repeat.keep_alive.then(Pool::default);
-        let mut progress = Progress::new();
+        let mut progress = Progress::new(cli.body.shows_progress());
         let (ask, mut client) = (first.ask.clone(), first.client.clone());
         let mut prepared = Some(first);
         for number in 1..=repeat.warmup + repeat.count {
@@ -335,6 +336,7 @@ struct Way {
     route: Route,
     proxy_tls: Option<Arc<tls::Client>>,
     connect_timeout: Option<Duration>,
+    body: BodyArgs,
     follows: bool,
     max_redirs: usize,
 }
@@ -348,6 +350,8 @@ impl Way {
             route: cli.route()?,
             proxy_tls: None,
             connect_timeout: cli.connect_timeout,
+            // A series has a bar of its own.
+            body: if cli.repeat.is_single() { cli.body.clone() } else { cli.body.silent() },
             follows: cli.location,
             max_redirs: cli.max_redirs,
         })
@@ -376,6 +380,7 @@ impl Way {
                     proxy_tls: self.proxy_tls.clone(),
                     route: &self.route,
                     connect_timeout: self.connect_timeout,
+                    body: &self.body,
                     repeatable: Repeatable::of(&ask),
                 },
                 ask,

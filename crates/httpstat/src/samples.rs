@@ -211,6 +211,11 @@ impl History {
         }
     }
 
+    /// Takes back a moment that turned out to be none.
+    pub(crate) fn forget(&mut self, moment: Moment) {
+        self.moments.retain(|(noted, _)| *noted != moment);
+    }
+
     pub(crate) fn push(&mut self, sample: Sample) {
         self.taken += 1;
         self.extremes.add(&sample.facts);

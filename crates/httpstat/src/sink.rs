@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
@@ -82,6 +82,15 @@ impl Sink {
             Self::Stdout => Some(Path::new("-")),
             Self::File(draft) => Some(&draft.shown),
             Self::Device { path, .. } => Some(path),
+        }
+    }
+
+    /// Whether the body appears on a terminal, where a progress bar would disturb it.
+    pub(crate) fn is_terminal(&self) -> bool {
+        match self {
+            Self::Stdout => io::stdout().is_terminal(),
+            Self::Device { file, .. } => file.is_terminal(),
+            Self::Discard | Self::Skim { .. } | Self::Unnamed | Self::File(_) => false,
         }
     }
 

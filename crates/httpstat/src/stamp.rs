@@ -33,7 +33,8 @@ pub(crate) struct Seen {
     /// The last byte of the request was handed down: the moment before, because the server may be
     /// at work before the call returns, and its time must not count as ours.
     pub(crate) request_sent: Option<Instant>,
-    /// The first byte of the response arrived.
+    /// The first byte of the response arrived. Interim responses do not count once it is known that
+    /// they were such.
     pub(crate) first_byte: Option<Instant>,
     /// The first bytes that came back, whatever they are: a few, for an error message.
     pub(crate) beginning: Vec<u8>,
@@ -41,11 +42,19 @@ pub(crate) struct Seen {
     pub(crate) read: Option<End>,
     /// Why writing failed, if it did.
     pub(crate) write_error: Option<Arc<io::Error>>,
+    /// Why the request body could not be read, where HTTP does not report it.
+    pub(crate) payload_error: Option<Arc<io::Error>>,
+    /// Bytes of the request handed down, head and framing included.
+    pub(crate) written: u64,
+    /// Bytes of the response body.
+    pub(crate) body_received: u64,
     /// HTTP has taken the whole request body.
     payload_taken: bool,
     /// HTTP has understood the response head.
     head_understood: bool,
     last_write: Option<Instant>,
+    /// The last piece of the response head arrived.
+    last_read: Option<Instant>,
     /// Asks the kernel at the first byte.
     watch: Watch,
     /// HTTP knows that the server has not looked at the request.
@@ -107,9 +116,37 @@ impl Stamps {
         self.with(|seen| seen.refused = true);
     }
 
+    /// Notes that the request body could not be read to its end.
+    pub(crate) fn payload_failed(&self, why: Arc<io::Error>) {
+        self.with(|seen| seen.payload_error = Some(why));
+    }
+
+    /// Notes that what came until now was an interim response.
+    pub(crate) fn interim(&self) {
+        self.with(|seen| {
+            seen.first_byte = None;
+            seen.watch.forget(Moment::FirstByte);
+        });
+    }
+
     /// Notes that what comes now is the response body.
     pub(crate) fn head_understood(&self) {
-        self.with(|seen| seen.head_understood = true);
+        self.with(|seen| {
+            seen.head_understood = true;
+            // The response arrived in one piece with the interim response before it.
+            seen.first_byte = seen.first_byte.or(seen.last_read);
+            seen.watch.note(Moment::FirstByte);
+        });
+    }
+
+    /// Notes that the last byte of the response is there, whatever is still to be done with it.
+    pub(crate) fn body_ended(&self) {
+        self.with(|seen| seen.watch.note(Moment::End));
+    }
+
+    /// Notes how much of the response body has arrived.
+    pub(crate) fn body_received(&self, bytes: u64) {
+        self.with(|seen| seen.body_received = bytes);
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
@@ -123,6 +160,8 @@ pub(crate) struct Stamped<S> {
     inner: S,
     stamps: Stamps,
     protocol: Protocol,
+    /// Bytes of responses before the final one was understood.
+    unanswered: usize,
     /// Nothing is left to note about incoming bytes.
     answered: bool,
     /// The exchange that the fields above are about.
@@ -131,27 +170,21 @@ pub(crate) struct Stamped<S> {
 
 #[derive(Debug)]
 enum Protocol {
-    Http1 { unanswered: usize },
+    Http1,
     Http2 { sent: Frames, received: Frames },
 }
 
 impl<S> Stamped<S> {
     /// For HTTP/1: the request has ended when, after its body, everything is written.
     pub(crate) fn http1(inner: S, stamps: Stamps) -> Self {
-        Self {
-            inner,
-            stamps,
-            protocol: Protocol::Http1 { unanswered: 0 },
-            answered: false,
-            round: 0,
-        }
+        Self { inner, stamps, protocol: Protocol::Http1, unanswered: 0, answered: false, round: 0 }
     }
 
     /// For HTTP/2: both messages are told from the rest by their frames.
     pub(crate) fn http2(inner: S, stamps: Stamps) -> Self {
         let protocol =
             Protocol::Http2 { sent: Frames::from_client(), received: Frames::from_server() };
-        Self { inner, stamps, protocol, answered: false, round: 0 }
+        Self { inner, stamps, protocol, unanswered: 0, answered: false, round: 0 }
     }
 
     fn wrote<'a>(
@@ -164,9 +197,12 @@ impl<S> Stamped<S> {
             Ok(written) => *written,
             Err(error) => return self.write_failed(error),
         };
-        self.stamps.with(|seen| seen.last_write = Some(begun));
+        self.stamps.with(|seen| {
+            seen.last_write = Some(begun);
+            seen.written += left as u64;
+        });
         match &mut self.protocol {
-            Protocol::Http1 { .. } => {}
+            Protocol::Http1 => {}
             Protocol::Http2 { sent, .. } => {
                 for piece in pieces {
                     let taken = left.min(piece.len());
@@ -187,30 +223,13 @@ impl<S> Stamped<S> {
     }
 
     fn flushed(&self) {
-        if matches!(self.protocol, Protocol::Http1 { .. }) {
+        if matches!(self.protocol, Protocol::Http1) {
             self.stamps.with(|seen| {
                 if seen.payload_taken {
                     seen.request_sent = seen.last_write;
                 }
             });
         }
-    }
-
-    fn read(&mut self, bytes: &[u8]) {
-        let now = Instant::now();
-        let is_answer = match &mut self.protocol {
-            Protocol::Http1 { .. } => true,
-            Protocol::Http2 { received, .. } => received.feed(bytes).message,
-        };
-        self.answered = is_answer;
-        self.stamps.with(|seen| {
-            let room = BEGINNING_LEN.saturating_sub(seen.beginning.len());
-            seen.beginning.extend(bytes.iter().take(room));
-            if is_answer {
-                seen.first_byte.get_or_insert(now);
-                seen.watch.note(Moment::FirstByte);
-            }
-        });
     }
 
     /// Keeps in step with bytes about which nothing is left to note.
@@ -226,19 +245,32 @@ impl<S> Stamped<S> {
         if round != self.round {
             self.round = round;
             self.answered = false;
-            if let Protocol::Http1 { unanswered } = &mut self.protocol {
-                *unanswered = 0;
-            }
+            self.unanswered = 0;
         }
     }
 
-    /// Whether a server keeps HTTP/1 busy with something that never becomes a response.
+    /// Takes note of incoming bytes. Returns false when a server keeps on sending something that
+    /// never becomes a response.
     ///
     /// Interim responses are the way: each is short, and HTTP takes any number of them.
-    fn is_excessive(&mut self, length: usize) -> bool {
-        let Protocol::Http1 { unanswered } = &mut self.protocol else { return false };
-        *unanswered = unanswered.saturating_add(length);
-        *unanswered > MAX_UNANSWERED_LEN && !self.stamps.with(|seen| seen.head_understood)
+    fn read(&mut self, bytes: &[u8]) -> bool {
+        let now = Instant::now();
+        let length = match &mut self.protocol {
+            Protocol::Http1 => bytes.len(),
+            Protocol::Http2 { received, .. } => received.feed(bytes).message_len,
+        };
+        self.unanswered = self.unanswered.saturating_add(length);
+        self.answered = self.stamps.with(|seen| {
+            let room = BEGINNING_LEN.saturating_sub(seen.beginning.len());
+            seen.beginning.extend(bytes.iter().take(room));
+            if length > 0 && !seen.head_understood {
+                seen.first_byte.get_or_insert(now);
+                seen.last_read = Some(now);
+                seen.watch.note(Moment::FirstByte);
+            }
+            seen.head_understood
+        });
+        self.answered || self.unanswered <= MAX_UNANSWERED_LEN
     }
 
     fn read_ended(&self, end: End) {
@@ -261,14 +293,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stamped<S> {
             Ok(()) => {
                 let bytes = buf.filled().get(before..).unwrap_or_default();
                 self.keep_up();
-                if self.is_excessive(bytes.len()) {
+                if bytes.is_empty() && had_room {
+                    self.read_ended(End::Closed);
+                } else if self.answered {
+                    self.pass_over(bytes);
+                } else if !self.read(bytes) {
                     self.read_ended(End::Excessive);
                     return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
-                }
-                match bytes {
-                    [] if had_room => self.read_ended(End::Closed),
-                    bytes if !self.answered => self.read(bytes),
-                    bytes => self.pass_over(bytes),
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {

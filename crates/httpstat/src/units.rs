@@ -51,11 +51,16 @@ pub(crate) fn bytes(number: u64) -> String {
 
 /// Bytes a second, in powers of a thousand.
 pub(crate) fn rate(bytes_per_second: f64) -> String {
-    let (value, unit) = match bytes_per_second {
-        r if r < 999.5 => return format!("{r:.0} B/s"),
-        r if r < 999.5e3 => (r / 1e3, "kB/s"),
-        r if r < 999.5e6 => (r / 1e6, "MB/s"),
-        r => (r / 1e9, "GB/s"),
+    format!("{}/s", size(bytes_per_second))
+}
+
+/// A number of bytes in few characters, in powers of a thousand.
+pub(crate) fn size(bytes: f64) -> String {
+    let (value, unit) = match bytes {
+        b if b < 999.5 => return format!("{b:.0} B"),
+        b if b < 999.5e3 => (b / 1e3, "kB"),
+        b if b < 999.5e6 => (b / 1e6, "MB"),
+        b => (b / 1e9, "GB"),
     };
     match value {
         v if v < 9.995 => format!("{v:.2} {unit}"),

@@ -58,8 +58,13 @@ impl Watch {
         self.with(|watched| watched.note(moment));
     }
 
-    /// Gives away what was seen until now. Of a connection that ended before anybody could ask, the report has
-    /// the last facts.
+    /// Takes back a moment that turned out to be none, as the first byte of an interim response.
+    pub(crate) fn forget(&self, moment: Moment) {
+        self.with(|watched| watched.history.forget(moment));
+    }
+
+    /// Gives away what was seen until now. Of a connection that ended before anybody could ask, the
+    /// report has the last facts.
     pub(crate) fn take_history(&self, report: Option<&Report>) -> History {
         self.with(|watched| {
             let mut history = mem::take(&mut watched.history);

@@ -11,6 +11,7 @@ use std::{
     path::Path,
     process::{Child, Command, ExitCode, Stdio},
     thread,
+    time::Duration,
 };
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -32,6 +33,8 @@ fn main() -> ExitCode {
         trial("a_signal_leaves_no_file", has_kill(), a_signal_leaves_no_file),
         trial("a_signal_ends_a_report_nobody_reads", has_kill(), a_signal_ends_a_stuck_report),
         trial("a_pipe_without_partner_ends_at_the_limit", has_fifo(), a_pipe_without_partner),
+        trial("a_terminal_shows_progress_for_a_while", has_script(), a_terminal_shows_progress),
+        trial("a_full_disk_leaves_no_file", has_tmpfs(), a_full_disk_leaves_no_file),
         trial("a_reader_that_stops_ends_at_the_limit", has_fifo(), a_reader_that_stops),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
@@ -251,6 +254,86 @@ fn a_reader_that_stops() {
     assert!(run.complaint().contains("no end of the body"), "{run:?}");
 }
 
+fn a_terminal_shows_progress() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut head =
+                BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            head.find(String::is_empty);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n");
+            let _ = stream.write_all(&[b'x'; 1000]);
+            // Longer than what is too short for a bar.
+            thread::sleep(Duration::from_millis(1_500));
+            let _ = stream.write_all(&[b'x'; 1000]);
+        }
+    });
+    let program = command(&[]);
+    let program = program.get_program().to_str().unwrap();
+    let on_terminal = |options: &str| {
+        let script =
+            format!("stty rows 24 cols 60 <&1; '{program}' {url} {options} --format jsonl");
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--command", &script, "/dev/null"]).stdin(Stdio::null());
+        let run = Run::from(command.stderr(Stdio::piped()).output().unwrap());
+        let (bar, report) = run.stdout.split_once("{\"schema").unwrap();
+        assert!(report.contains("\"ok\":true"), "{report}");
+        bar.to_owned()
+    };
+    let bar = on_terminal("");
+    let lines: Vec<_> = bar.split('\r').filter(|line| !line.is_empty()).collect();
+    let (erased, shown) = lines.split_last().unwrap();
+    // Within the half second that is left, and at most ten times a second.
+    assert!((1..=6).contains(&shown.len()), "{bar:?}");
+    for line in shown {
+        assert!(line.starts_with("download "), "{bar:?}");
+        assert!(line.contains(" 50% 1.00 kB of 2.00 kB"), "{bar:?}");
+        assert!(line.chars().count() < 60, "{bar:?}");
+    }
+    assert!(erased.chars().all(|c| c == ' ') && bar.ends_with('\r'), "{bar:?}");
+    assert_eq!(on_terminal("--no-progress-meter"), "");
+    assert_eq!(on_terminal("-s"), "");
+    assert_eq!(run(&[&url]).stderr, "");
+}
+
+fn a_full_disk_leaves_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("body");
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut head =
+                BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            head.find(String::is_empty);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+            while stream.write_all(&[0; 64 * 1024]).is_ok() {}
+        }
+    });
+    // What is left on the small disk follows the report.
+    let script = "\"$@\"; code=$?; ls -A \"$0\"; exit $code";
+    let command = command(&[&url, "-o", path.to_str().unwrap(), "--format", "jsonl"]);
+    let output = on_small_disk(folder.path(), script)
+        .arg(command.get_program())
+        .args(command.get_args())
+        .output();
+    let run = Run::from(output.unwrap());
+    assert_eq!(run.code, 23, "{run:?}");
+    assert!(run.complaint().contains("cannot write to"), "{run:?}");
+    assert!(run.complaint().contains("no space left"), "{run:?}");
+    assert_eq!(run.stdout.lines().count(), 1, "{run:?}");
+}
+
+/// What is added as arguments runs in the script, with a disk of 1 MiB in this folder.
+fn on_small_disk(folder: &Path, script: &str) -> Command {
+    let mut command = Command::new("unshare");
+    let mount = "mount -t tmpfs -o size=1m tmpfs \"$0\" && ";
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
+    command.arg(format!("{mount}{script}")).arg(folder);
+    command
+}
+
 fn piped(arguments: &[&str]) -> Child {
     command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
@@ -325,6 +408,17 @@ fn has_ipv6() -> bool {
 fn has_namespaces() -> bool {
     let status = in_namespace(Path::new("/etc/hosts")).arg("true").stderr(Stdio::null()).status();
     has_ipv6() && status.is_ok_and(|status| status.success())
+}
+
+fn has_script() -> bool {
+    let version = Command::new("script").arg("--version").stdout(Stdio::null()).status();
+    cfg!(target_os = "linux") && version.is_ok_and(|status| status.success())
+}
+
+fn has_tmpfs() -> bool {
+    let Ok(folder) = tempfile::tempdir() else { return false };
+    let mut command = on_small_disk(folder.path(), "true");
+    command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];

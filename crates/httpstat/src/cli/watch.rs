@@ -39,15 +39,6 @@ pub(crate) struct WatchArgs {
 struct Interval(Option<Duration>);
 
 impl WatchArgs {
-    /// What makes no sense where only what several runs have in common is shown.
-    pub(crate) fn contradiction(&self, has_runs_only: bool) -> Option<String> {
-        (self.timeline && has_runs_only).then(|| {
-            "of several requests (-n), --timeline is for --format jsonl; --html and --svg show the \
-             last"
-                .to_owned()
-        })
-    }
-
     /// The time between samples; absent if none shall be taken.
     pub(crate) fn interval(&self) -> Option<Duration> {
         self.sample_interval.0

@@ -51,7 +51,7 @@ fn request(record: &Record, hop: &Hop, number: usize, known: &Value) -> String {
             text,
             "<p><strong>{}</strong>, body of {}</p>",
             Text(&escape::bytes(&head.status_line())),
-            units::bytes(hop.exchange.received_bytes)
+            units::bytes(hop.exchange.body.bytes)
         );
     }
     let sentences = verdict::sentences(hop);

@@ -6,7 +6,13 @@ use conniver::Report;
 use serde::{Serialize, Serializer};
 use tcpinfo::TcpInfo;
 
-use super::{Record, View, history::HistoryView, repeat_json::FindingsView, verdict::VerdictView};
+use super::{
+    Record, View,
+    body::{InterimView, Parts},
+    history::HistoryView,
+    repeat_json::FindingsView,
+    verdict::VerdictView,
+};
 use crate::{
     dial::{Attempt, Outcome},
     error::Error,
@@ -82,6 +88,10 @@ struct Request<'a> {
     proxy: Option<ProxyView<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<&'a Session>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    interim_responses: Vec<InterimView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interim_responses_left_out: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     response: Option<Response<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -131,6 +141,8 @@ struct Response<'a> {
     /// Pairs of name and value, because names repeat.
     headers: Vec<(&'a str, String)>,
     body_bytes: u64,
+    #[serde(flatten)]
+    parts: Parts,
     /// "-" is the standard output.
     #[serde(skip_serializing_if = "Option::is_none")]
     saved_to: Option<String>,
@@ -196,6 +208,8 @@ impl<'a> Request<'a> {
                 .as_ref()
                 .map(|proxy| ProxyView { url: &proxy.url, tunnel: !proxy.forwards(&hop.target) }),
             tls: hop.tls.as_ref(),
+            interim_responses: InterimView::all(hop),
+            interim_responses_left_out: InterimView::left_out(hop),
             response: hop.exchange.head.as_ref().map(|head| Response::of(head, hop)),
             speed: Speed::of(hop),
             connection: hop.socket.as_ref().and_then(|socket| socket.report()),
@@ -236,7 +250,8 @@ impl<'a> Response<'a> {
                 .iter()
                 .map(|(name, value)| (name.as_str(), invalid_only(value.as_bytes())))
                 .collect(),
-            body_bytes: hop.exchange.received_bytes,
+            body_bytes: hop.exchange.body.bytes,
+            parts: Parts::of(head, hop),
             saved_to: hop.saved_to.as_ref().map(|path| path.to_string_lossy().into_owned()),
             remote_ip: remote.map(|remote| remote.ip()),
             remote_port: remote.map(|remote| remote.port()),
@@ -264,7 +279,7 @@ impl Serialize for Timings<'_> {
     }
 }
 
-fn milliseconds(time: Duration) -> f64 {
+pub(super) fn milliseconds(time: Duration) -> f64 {
     time.as_nanos() as f64 / 1e6
 }
 

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::{
-    Record, View, repeat, socket,
+    Record, View, body, repeat, socket,
     style::{BAD, FAINT, NAME, STRONG, paint, status},
     timeline, tls, verdict, waterfall,
 };
@@ -116,12 +116,13 @@ fn request_header(hop: &Hop, view: &View) -> String {
 }
 
 fn response(hop: &Hop, error: Option<&Error>, view: &View) -> String {
-    let Some(head) = &hop.exchange.head else { return String::new() };
-    let mut text = status_line(head);
+    let mut text = body::interims(hop, view);
+    let Some(head) = &hop.exchange.head else { return text };
+    text.push_str(&status_line(head));
     for (name, value) in &head.headers {
         text.push_str(&header_line("", name.as_str(), &escape::bytes(value.as_bytes()), view));
     }
-    let size = units::bytes(hop.exchange.received_bytes);
+    text.push_str(&body::trailers(hop, view));
     let fate = match (hop.saved_to.as_deref(), error) {
         (None, None) => "discarded".to_owned(),
         (Some(path), None) if is_stdout(path) => "written to the standard output".to_owned(),
@@ -131,9 +132,7 @@ fn response(hop: &Hop, error: Option<&Error>, view: &View) -> String {
         }
         (_, Some(_)) => "received until it failed".to_owned(),
     };
-    let rate = hop.download_rate().map(|rate| ("", units::rate(rate)));
-    let body = [("body:", format!("{size} {fate}"))];
-    text.push_str(&flow(body.into_iter().chain(rate), DOT, view));
+    text.push_str(&body::summary(head, hop, &fate, view));
     text
 }
 
@@ -142,7 +141,7 @@ fn status_line(head: &Head) -> String {
     format!("{}\n", paint(status(head.status), line))
 }
 
-fn header_line(prefix: &str, name: &str, value: &str, view: &View) -> String {
+pub(super) fn header_line(prefix: &str, name: &str, value: &str, view: &View) -> String {
     let column = prefix.len() + name.len() + 2;
     let value = fold(value, column, view);
     format!("{}{} {value}\n", paint(FAINT, prefix), paint(NAME, format_args!("{name}:")))
@@ -153,7 +152,8 @@ fn timing(hop: &Hop, error: Option<&Error>, view: &View) -> String {
     let total = hop.timeline.total().filter(|_| !spans.is_empty());
     let Some(total) = total else { return String::new() };
     let failed = error.and_then(|error| error.phase);
-    let mut text = waterfall::draw(&spans, total, failed, view.width);
+    let metrics = hop.exchange.server_timing();
+    let mut text = waterfall::draw(&spans, total, failed, &metrics, view.width);
     let marks = hop.timeline.marks().into_iter().map(|mark| (mark.title, units::time(mark.at)));
     text.push_str(&flow(marks, DOT, view));
     if view.timeline {

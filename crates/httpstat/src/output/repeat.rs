@@ -156,7 +156,7 @@ fn median_run(series: &Series, view: &View) -> String {
             let _ = writeln!(text, "{}", paint(FAINT, format_args!("request {number}")));
         }
         if let Some(total) = timeline.total() {
-            text.push_str(&waterfall::draw(&timeline.spans(), total, None, view.width));
+            text.push_str(&waterfall::draw(&timeline.spans(), total, None, &[], view.width));
         }
     }
     text

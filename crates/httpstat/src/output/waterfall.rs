@@ -2,16 +2,30 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use super::style::{self, BAD, FAINT, STRONG, paint};
+use super::{
+    pretty::ABSENT,
+    style::{self, BAD, FAINT, STRONG, paint},
+};
 use crate::{
+    escape,
+    server_timing::Metric,
     timeline::{Phase, Span},
     units,
 };
 
 /// Draws one line a phase, at most `width` columns wide. The phase that failed stands out.
 ///
+/// The server's own metrics stand under its phase. They tell how long something took and not when,
+/// so that their bars all begin with the phase, and end with it.
+///
 /// Where there is no room for bars, the numbers remain.
-pub(crate) fn draw(spans: &[Span], total: Duration, failed: Option<Phase>, width: usize) -> String {
+pub(crate) fn draw(
+    spans: &[Span],
+    total: Duration,
+    failed: Option<Phase>,
+    metrics: &[Metric],
+    width: usize,
+) -> String {
     let axis = Axis::new(total, columns(width));
     let mut text = String::new();
     if axis.columns > 0 {
@@ -29,6 +43,9 @@ pub(crate) fn draw(spans: &[Span], total: Duration, failed: Option<Phase>, width
             axis.bar(span, style),
         );
         let _ = writeln!(text, "{}", line.trim_end());
+        if span.phase == Phase::Server {
+            text.push_str(&within(span, metrics, total, &axis));
+        }
     }
     let total = format!("{:TITLE_WIDTH$} {:>TIME_WIDTH$}", "Total", units::time(total));
     let _ = writeln!(text, "{}", paint(STRONG, total));
@@ -48,6 +65,48 @@ pub(super) fn column(time: Duration, total: Duration, columns: usize) -> usize {
 fn position(time: Duration, total: Duration, columns: usize) -> usize {
     let total = total.as_secs_f64().max(f64::MIN_POSITIVE);
     (time.as_secs_f64() / total * columns as f64) as usize
+}
+
+/// The metrics of the server as bars inside its phase.
+fn within(span: &Span, metrics: &[Metric], total: Duration, axis: &Axis) -> String {
+    let mut text = String::new();
+    for metric in metrics.iter().take(MAX_METRICS) {
+        let (time, share, bar) = match metric.duration() {
+            Some(length) => {
+                // Of a part that is longer than the whole, a share makes no sense.
+                let share = Some(share(length, total)).filter(|_| length <= total);
+                (units::time(length), share.unwrap_or_default(), axis.part(span, length))
+            }
+            None => {
+                let words = metric.desc.as_deref().map(escape::text).unwrap_or_default();
+                let words: String = words.chars().take(axis.columns).collect();
+                (ABSENT.to_owned(), String::new(), paint(FAINT, words))
+            }
+        };
+        let line = format!(
+            "{} {time:>TIME_WIDTH$} {share:>SHARE_WIDTH$}  {bar}",
+            paint(FAINT, title(&metric.name)),
+        );
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    let more = metrics.len().saturating_sub(MAX_METRICS);
+    if more > 0 {
+        let _ = writeln!(text, "{}", paint(FAINT, format_args!("  and {more} more")));
+    }
+    if !metrics.is_empty() && axis.columns > 0 {
+        let _ = writeln!(text, "{}", paint(FAINT, "  (as the server says, which tells no starts)"));
+    }
+    text
+}
+
+/// The name of a metric, in the width of a phase's.
+fn title(name: &str) -> String {
+    let name = escape::text(name);
+    let room = TITLE_WIDTH - 2;
+    match name.chars().count() > room {
+        true => format!("  {}…", name.chars().take(room - 1).collect::<String>()),
+        false => format!("  {name:room$}"),
+    }
 }
 
 /// Time from left to right over a number of columns, with a grid at round times.
@@ -75,6 +134,23 @@ impl Axis {
             }
         }
         line
+    }
+
+    /// A bar for something of this length that happened at an unknown time within the span. One that
+    /// is longer than the span has an arrow.
+    fn part(&self, span: &Span, length: Duration) -> String {
+        if self.columns == 0 {
+            return String::new();
+        }
+        let column = |time| self.position(time, self.columns).min(self.columns - 1);
+        let (first, last) = (column(span.start), column(span.start + span.length.min(length)));
+        let mut bar: String = (first..last.max(first + 1)).map(|_| '▒').collect();
+        if length > span.length {
+            bar.pop();
+            bar.push('▶');
+        }
+        let before: String = (0..first).map(|column| self.background(column)).collect();
+        format!("{}{}", paint(FAINT, before), paint(style::phase(span.phase), bar))
     }
 
     /// Bars have a resolution of half a column, and even the shortest phase leaves a trace.
@@ -148,6 +224,8 @@ const TIME_WIDTH: usize = 6;
 const SHARE_WIDTH: usize = 4;
 /// Everything to the left of the bars.
 pub(super) const NUMBERS_WIDTH: usize = TITLE_WIDTH + 1 + TIME_WIDTH + 1 + SHARE_WIDTH + 2;
+/// More metrics than that would hide the phases.
+const MAX_METRICS: usize = 12;
 /// Fewer columns show nothing that the numbers do not.
 const MIN_COLUMNS: usize = 12;
 /// Room for a label of the ruler and the space after it.
@@ -172,7 +250,7 @@ mod tests {
     }
 
     fn plain(spans: &[Span], total: Duration, width: usize) -> String {
-        anstream::adapter::strip_str(&draw(spans, total, None, width)).to_string()
+        anstream::adapter::strip_str(&draw(spans, total, None, &[], width)).to_string()
     }
 
     #[test]
@@ -208,6 +286,30 @@ Total             80.0ms
                 assert!(line.chars().count() <= width, "{width}: {line}");
             }
         }
+    }
+
+    #[test]
+    fn metrics_stand_in_the_phase_of_the_server_and_do_not_leave_it() {
+        let (spans, total) =
+            spans(&[(Phase::Connect, 20), (Phase::Server, 60), (Phase::Transfer, 20)]);
+        let mut headers = hyper::HeaderMap::new();
+        let value = "db;dur=0.03,slow;dur=2,cache;desc=\"HIT \u{9b}2J\"";
+        headers.insert("server-timing", hyper::header::HeaderValue::from_str(value).unwrap());
+        let metrics = crate::server_timing::metrics([&headers]);
+        let drawn = draw(&spans, total, None, &metrics, 80);
+        let drawn = anstream::adapter::strip_str(&drawn).to_string();
+        let expected = "\
+\u{20}                              0        20µs      40µs      60µs      80µs
+TCP connect       20.0µs  20%  █████████▌         ┊         ┊         ┊
+Server processing 60.0µs  60%           ▐█████████████████████████████┊
+  db              30.0µs  30%           ▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒
+  slow            2.00ms                ▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▶
+  cache                –       HIT \\u{9b}2J
+  (as the server says, which tells no starts)
+Content transfer  20.0µs  20%           ┊         ┊         ┊         ██████████
+Total              100µs
+";
+        assert_eq!(drawn, expected, "\n{drawn}");
     }
 
     #[test]

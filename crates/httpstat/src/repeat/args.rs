@@ -98,7 +98,9 @@ impl RepeatArgs {
             return Some("of several requests (-n), no body can be kept".to_owned());
         }
         if self.is_series() && cli.watch.timeline && cli.format != Format::Jsonl {
-            return Some("--timeline shows a single request, without -n".to_owned());
+            let why = "of several requests (-n), --timeline is for --format jsonl; --html and --svg \
+                       show the last";
+            return Some(why.to_owned());
         }
         let count = usize::try_from(self.count).unwrap_or(usize::MAX);
         let objective = self.objectives().into_iter().find(|o| o.runs_needed() > count)?;

@@ -15,8 +15,8 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new() -> Self {
-        Self { shown: 0, is_wanted: io::stderr().is_terminal() }
+    pub(crate) fn new(is_wanted: bool) -> Self {
+        Self { shown: 0, is_wanted: is_wanted && io::stderr().is_terminal() }
     }
 
     /// Shows how many runs of how many are done.

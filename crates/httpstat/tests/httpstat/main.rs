@@ -3,8 +3,12 @@
 mod authority;
 #[path = "../../src/tls/backend/mod.rs"]
 mod backend;
+mod bodies;
 mod certificates;
 mod failures;
+mod hostile;
+mod http2;
+mod measured;
 mod mutual;
 mod names;
 mod output;

@@ -479,7 +479,7 @@ fn nonsense_is_a_usage_error() {
         (&["-n", "100001"], "100001 is not in"),
         (&["-n", "2", "-o", "body"], "no body can be kept"),
         (&["-n", "2", "-O"], "no body can be kept"),
-        (&["-n", "2", "--timeline"], "shows a single request"),
+        (&["-n", "2", "--timeline"], "--timeline is for --format jsonl"),
         (&["--fail-if-slower"], "--baseline"),
     ];
     for (arguments, expected) in cases {

@@ -128,6 +128,17 @@ impl Identity {
     }
 }
 
+/// Hands each connection to `behave` when TLS with this protocol is established.
+pub(crate) fn raw_tls(
+    config: Arc<ServerConfig>,
+    behave: impl Fn(rustls::StreamOwned<rustls::ServerConnection, TcpStream>) + Send + Sync + 'static,
+) -> SocketAddr {
+    raw(move |stream| {
+        let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+        behave(rustls::StreamOwned::new(connection, stream));
+    })
+}
+
 /// What a [`site`] saw of one connection, counted below TLS.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
