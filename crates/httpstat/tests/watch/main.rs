@@ -22,9 +22,11 @@ fn main() -> ExitCode {
     if let Some(code) = paths::inside(&arguments) {
         return code;
     }
-    let mut trials = [samples::trials(), verdicts::trials(), files::trials()].concat();
     #[cfg(target_os = "linux")]
-    trials.extend(paths::trials());
+    let paths = paths::trials();
+    #[cfg(not(target_os = "linux"))]
+    let paths = Vec::new();
+    let trials = [samples::trials(), verdicts::trials(), files::trials(), paths].concat();
     let trials = trials.into_iter().map(|(name, possible, test)| {
         let test = move || -> Result<(), Failed> {
             test();

@@ -129,7 +129,7 @@ fn a_kept_connection() {
     // What is shown for one is not drawn for all.
     let refused = crate::tool::run(&["-n", "2", "--timeline", &url]);
     assert_eq!(refused.code, 2, "{refused:?}");
-    assert!(refused.stderr.contains("jsonl"), "{refused:?}");
+    assert!(refused.stderr.contains("--timeline"), "{refused:?}");
 }
 
 fn a_failed_request() {
