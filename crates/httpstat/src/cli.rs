@@ -183,6 +183,13 @@ impl Cli {
         }
     }
 
+    /// Whether a file is named that may turn out to be a pipe whose other end is slow to come.
+    pub(crate) fn opens_files(&self) -> bool {
+        self.output.is_some()
+            || self.cacert.is_some()
+            || self.data.iter().any(|data| data.starts_with('@'))
+    }
+
     /// Whether the standard output belongs to the body, so that the report must go elsewhere.
     pub(crate) fn body_to_stdout(&self) -> bool {
         self.output.as_deref().is_some_and(sink::is_stdout)

@@ -13,6 +13,7 @@ mod frames;
 mod hop;
 mod output;
 mod payload;
+mod print;
 mod redirect;
 mod request;
 mod run;

@@ -1,16 +1,11 @@
 //! From the command line to the exit code.
 
 use std::{
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, Write as _},
     process::ExitCode,
     sync::Arc,
 };
 
-use anstream::{
-    AutoStream, ColorChoice,
-    adapter::strip_str,
-    stream::{AsLockedWrite, RawStream},
-};
 use tokio::{runtime::Builder, task::spawn_blocking};
 
 use crate::{
@@ -20,6 +15,7 @@ use crate::{
     escape,
     hop::{Hop, Plan},
     output::{self, Record, View},
+    print::Destination,
     redirect::Trail,
     request::{Ask, Draft},
     sink::Sink,
@@ -36,7 +32,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     for hop in &mut record.hops {
         hop.collect();
     }
-    let unwritten = in_event_loop(print(&cli, &record)).err();
+    let unwritten = print(&cli, &record).err();
 
     // A report that is stuck in the standard error keeps all else out of it.
     let is_stuck =
@@ -72,7 +68,7 @@ async fn measure(cli: &Arc<Cli>, record: &mut Record) -> Result<(), Error> {
 
     let all = Arc::clone(cli);
     let roots = trust.clone();
-    let (mut prepared, mut sink) = aside(&mut stops, move || {
+    let (mut prepared, mut sink) = aside(&mut stops, cli.opens_files(), move || {
         let first = Prepared::new(all.ask(target)?, &roots, None)?;
         Ok((first, Sink::open(all.output.as_deref())?))
     })
@@ -96,7 +92,9 @@ async fn measure(cli: &Arc<Cli>, record: &mut Record) -> Result<(), Error> {
         outcome?;
         let Some(ask) = next else { return Ok(()) };
         let roots = trust.clone();
-        prepared = aside(&mut stops, move || Prepared::new(*ask, &roots, client)).await?;
+        prepared =
+            aside(&mut stops, cli.opens_files(), move || Prepared::new(*ask, &roots, client))
+                .await?;
     }
 }
 
@@ -119,11 +117,16 @@ impl Prepared {
     }
 }
 
-/// Does what may have to wait for input or output: pipes whose other end is slow to come.
+/// Does what may have to wait for input or output, pipes whose other end is slow to come; without
+/// files there is no need for a thread.
 async fn aside<T: Send + 'static>(
     stops: &mut Stops,
+    opens_files: bool,
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
+    if !opens_files {
+        return work();
+    }
     stops
         .heeded_by(spawn_blocking(work))
         .await
@@ -132,50 +135,37 @@ async fn aside<T: Send + 'static>(
 }
 
 /// Writes the report, beside the body if that has the standard output.
-async fn print(cli: &Cli, record: &Record) -> Result<(), Error> {
-    let to_stderr = cli.body_to_stdout();
-    let is_terminal =
-        if to_stderr { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
-    let view = View::new(cli.verbose, is_terminal, cli.output.as_deref());
+fn print(cli: &Cli, record: &Record) -> Result<(), Error> {
+    let destination = match cli.body_to_stdout() {
+        true => Destination::Stderr,
+        false => Destination::Stdout,
+    };
+    let view = View::new(cli.verbose, destination.is_terminal(), cli.output.as_deref());
     let text = match cli.format {
         Format::Pretty => output::pretty(record, &view),
         Format::Json => output::json(record),
         Format::Jsonl => output::jsonl(record),
     };
-    let color = cli.color();
-    let written = spawn_blocking(move || match to_stderr {
-        true => write(io::stderr().lock(), color, &text),
-        false => write(io::stdout().lock(), color, &text),
-    });
-    let written = Stops::new(None)
-        .map_err(no_event_loop)?
-        .heeded_by(written)
-        .await
-        .map_err(|stop| stop.error("nobody read the report"))?;
-    match written.map_err(io::Error::other).flatten() {
-        // The reader has seen enough, as in `httpstat … | head -1`.
+    match destination.begin(cli.color(), text) {
+        Ok(rest) if rest.is_empty() => Ok(()),
+        Ok(rest) => in_event_loop(async {
+            let mut stops = Stops::new(None).map_err(no_event_loop)?;
+            let written = stops.heeded_by(rest.written()).await;
+            unless_unread(written.map_err(|stop| stop.error("nobody read the report"))?)
+        }),
+        Err(error) => unless_unread(Err(error)),
+    }
+}
+
+/// A reader that has seen enough is no failure, as in `httpstat … | head -1`.
+fn unless_unread(written: io::Result<()>) -> Result<(), Error> {
+    match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => {
             Err(Error::new(Kind::Output, format!("cannot write the report: {}", reason(&error))))
         }
         Ok(()) => Ok(()),
     }
-}
-
-fn write<S: RawStream + AsLockedWrite>(
-    stream: S,
-    color: ColorChoice,
-    text: &str,
-) -> io::Result<()> {
-    let mut stream = AutoStream::new(stream, color);
-    if stream.current_choice() == ColorChoice::Never {
-        // Stripped beforehand, it is written at once and not piece by piece.
-        let mut plain = stream.into_inner();
-        plain.write_all(strip_str(text).to_string().as_bytes())?;
-        return plain.flush();
-    }
-    stream.write_all(text.as_bytes())?;
-    stream.flush()
 }
 
 /// One line on the standard error. If even that is closed, the exit code must do.
