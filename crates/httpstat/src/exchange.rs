@@ -135,6 +135,8 @@ impl Exchange {
 
         let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
             .max_header_list_size(MAX_HEADER_LIST_LEN)
+            .initial_stream_window_size(WINDOW_LEN)
+            .initial_connection_window_size(WINDOW_LEN)
             .handshake(TokioIo::new(Stamped::http2(stream, stamps.clone())))
             .await
             .map_err(failed)?;
@@ -178,3 +180,6 @@ impl Head {
 const MAX_HEADERS: usize = 1_000;
 const MAX_HEAD_LEN: usize = 512 * 1024;
 const MAX_HEADER_LIST_LEN: u32 = 512 * 1024;
+/// Of HTTP/2, so large that a download is bound by TCP: 1 Gbit/s at 130 ms. A slow `--output` makes
+/// this much wait in memory.
+const WINDOW_LEN: u32 = 16 << 20;

@@ -11,6 +11,7 @@ mod exchange;
 mod failure;
 mod frames;
 mod hop;
+mod memory;
 mod output;
 mod payload;
 mod print;

@@ -16,6 +16,7 @@ use url::Host;
 
 use crate::{
     error::{Error, Kind, reason},
+    memory,
     target::Target,
 };
 pub(crate) use trust::Trust;
@@ -29,6 +30,8 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(trust: &Trust) -> Result<Self, Error> {
+        // Each record is decrypted into memory of its own.
+        memory::keep_freed();
         let provider = backend::provider().map_err(|why| Error::new(Kind::Handshake, why))?;
         let mut config = trust.client_config(Arc::new(provider))?;
         config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
