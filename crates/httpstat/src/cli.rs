@@ -1,48 +1,99 @@
 //! The command line.
 
-use std::{fmt::Write as _, path::PathBuf, time::Duration};
+mod data;
+mod generate;
+mod way;
+
+use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
 use anstream::ColorChoice;
-use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
-use hyper::{Method, header::HeaderMap};
+use clap::{
+    ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum,
+    parser::ValueSource,
+};
+use hyper::{
+    Method,
+    header::{
+        ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, REFERER, USER_AGENT,
+    },
+};
 
 use crate::{
-    dial::Family,
     error::{Error, Kind},
-    payload::Payload,
+    exchange::Versions,
+    netrc::Netrc,
+    payload::{Data, Payload},
     request::{Ask, HeaderEdit, Wishes},
-    sink,
-    target::Target,
+    route::Route,
+    sink::{self, Sink},
+    target::{Credentials, Target},
     tls::Trust,
 };
+use data::DataArgs;
+pub(crate) use generate::Generated;
+use way::WayArgs;
 
 /// Times one HTTP request phase by phase and shows the TCP socket underneath.
 #[derive(Debug, Parser)]
 #[command(name = "httpstat", version, max_term_width = 80, args_override_self = true)]
 pub(crate) struct Cli {
     /// What to request; without a scheme, https unless the port is 80
-    #[arg(required_unless_present_any = ["demo", "verbose"])]
+    #[arg(required_unless_present_any = ["demo", "verbose", "generate"])]
     pub(crate) url: Option<String>,
 
     /// Request method [default: GET, or POST with --data]
     #[arg(short = 'X', long, value_name = "METHOD")]
     request: Option<Method>,
 
-    /// Send DATA as the request body, or the content of a file with @FILE
-    ///
-    /// May be given more than once; the parts are joined with "&". Files are sent byte for byte,
-    /// "@-" is the standard input. Unless given with -H, the content type is
-    /// application/x-www-form-urlencoded.
-    #[arg(short, long, value_name = "DATA", conflicts_with = "head")]
-    data: Vec<String>,
+    #[command(flatten)]
+    data: DataArgs,
 
     /// Send a header; "Name:" omits a default one, "Name;" sends it empty
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<HeaderEdit>,
 
     /// Ask for the header only
-    #[arg(short = 'I', long)]
+    #[arg(short = 'I', long, conflicts_with_all = ["data", "data_raw", "json"])]
     head: bool,
+
+    /// Send user name and password, as HTTP Basic authentication
+    #[arg(short, long, value_name = "USER:PASSWORD")]
+    user: Option<String>,
+
+    /// Look up user name and password in the file .netrc of the home folder
+    #[arg(long)]
+    netrc: bool,
+
+    /// Look up user name and password in this file
+    #[arg(long, value_name = "FILE")]
+    netrc_file: Option<PathBuf>,
+
+    /// Send this as the User-Agent
+    #[arg(short = 'A', long, value_name = "NAME")]
+    user_agent: Option<HeaderValue>,
+
+    /// Send these cookies
+    #[arg(short = 'b', long, value_name = "NAME=VALUE; ...", value_parser = cookie)]
+    cookie: Option<HeaderValue>,
+
+    /// Send this as the Referer
+    #[arg(short = 'e', long, value_name = "URL")]
+    referer: Option<HeaderValue>,
+
+    #[command(flatten)]
+    way: WayArgs,
+
+    /// Over TLS, offer HTTP/1.1 only
+    #[arg(long = "http1.1", overrides_with_all = ["http2", "http2_prior_knowledge"])]
+    http1: bool,
+
+    /// Over TLS, offer HTTP/2 and HTTP/1.1, which is the default
+    #[arg(long, overrides_with_all = ["http1", "http2_prior_knowledge"])]
+    http2: bool,
+
+    /// Speak HTTP/2 without asking, also without TLS
+    #[arg(long, overrides_with_all = ["http1", "http2"])]
+    http2_prior_knowledge: bool,
 
     /// Follow redirects, each shown as a request of its own
     ///
@@ -68,22 +119,21 @@ pub(crate) struct Cli {
     /// The file appears when the body is complete: a failed request leaves no partial file and does
     /// not touch an existing one. With "-" or "/dev/stdout", the report goes to the standard error.
     #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
+    output: Option<PathBuf>,
 
-    /// Use IPv4 only
-    #[arg(short = '4', long, conflicts_with = "ipv6")]
-    ipv4: bool,
-
-    /// Use IPv6 only
-    #[arg(short = '6', long)]
-    ipv6: bool,
+    /// Save the body in this folder under the name that the response or else the URL gives it
+    ///
+    /// Of the name, only what follows the last "/" counts. An existing file stays as it is, and the
+    /// request fails.
+    #[arg(short = 'O', long, conflicts_with = "output")]
+    remote_name: bool,
 
     /// Limit for name lookup, TCP connect and TLS handshake together
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) connect_timeout: Option<Duration>,
 
     /// Limit for the whole run
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(short = 'm', long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) max_time: Option<Duration>,
 
     /// How to print the result
@@ -102,9 +152,17 @@ pub(crate) struct Cli {
     #[arg(long, action = ArgAction::SetTrue, conflicts_with = "color")]
     no_color: bool,
 
+    /// Print what lets a shell complete these options, or the manual page, and end
+    #[arg(long, value_enum, value_name = "WHAT", exclusive = true)]
+    pub(crate) generate: Option<Generated>,
+
     /// Measure a request to a site that this program serves itself, over HTTPS on loopback
     #[arg(long, conflicts_with_all = ["url", "insecure", "cacert"])]
     pub(crate) demo: bool,
+
+    /// Something was given that may name a file.
+    #[arg(skip = true)]
+    pub(crate) opens_files: bool,
 }
 
 /// How the result is printed.
@@ -130,8 +188,10 @@ enum Color {
 impl Cli {
     /// Reads the arguments of this process; on a usage error, or for --help, it ends here.
     pub(crate) fn from_process() -> Self {
-        let matches = Self::command().after_long_help(exit_codes()).get_matches();
-        let cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        let mut definition = definition();
+        let matches = definition.get_matches_mut();
+        let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        cli.opens_files = may_open_files(&definition, &matches);
         if cli.asks_for_version() {
             Self::command().get_matches_from(["httpstat", "--version"]);
         }
@@ -145,24 +205,64 @@ impl Cli {
 
     /// The first request; files given to `--data` are looked at here.
     pub(crate) fn ask(&self, target: Target) -> Result<Ask, Error> {
-        let payload = match self.data.as_slice() {
-            [] => None,
-            data => Some(Payload::from_arguments(data)?),
-        };
+        let data = self.data.parts.as_slice();
+        let mut headers = HeaderMap::new();
+        if data.iter().any(|part| matches!(part, Data::Json(_))) {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        }
+        let given =
+            [(USER_AGENT, &self.user_agent), (COOKIE, &self.cookie), (REFERER, &self.referer)];
+        headers.extend(given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
+        if let Some(user) = &self.user {
+            headers.insert(AUTHORIZATION, Credentials::from_argument(user).header());
+        }
+        let asks_netrc = self.netrc || self.netrc_file.is_some();
+        let netrc = asks_netrc.then(|| Netrc::read(self.netrc_file.as_deref())).transpose()?;
         let wishes = Wishes {
             method: self.method(),
-            headers: HeaderMap::new(),
+            headers,
             edits: self.headers.clone(),
-            payload,
+            payload: match data {
+                [] => None,
+                data => Some(Payload::from_arguments(data)?),
+            },
+            netrc: netrc.map(Arc::new),
         };
         Ok(Ask::new(target, wishes))
+    }
+
+    /// Where the body goes; a named pipe keeps the caller waiting for its reader.
+    pub(crate) fn sink(&self) -> Result<Sink, Error> {
+        match self.remote_name {
+            true => Ok(Sink::Unnamed),
+            false => Sink::open(self.output.as_deref()),
+        }
+    }
+
+    /// The way that requests take.
+    pub(crate) fn route(&self) -> Result<Route, Error> {
+        self.way.route()
+    }
+
+    /// Whom a proxy's certificate must convince.
+    pub(crate) fn proxy_trust(&self) -> Trust {
+        self.way.proxy_trust()
+    }
+
+    pub(crate) fn versions(&self) -> Versions {
+        match (self.http1, self.http2_prior_knowledge) {
+            (true, _) => Versions::Http1,
+            (_, true) => Versions::Http2,
+            _ => Versions::Both,
+        }
     }
 
     fn method(&self) -> Method {
         match &self.request {
             Some(method) => method.clone(),
             None if self.head => Method::HEAD,
-            None if !self.data.is_empty() => Method::POST,
+            None if !self.data.parts.is_empty() => Method::POST,
             None => Method::GET,
         }
     }
@@ -173,21 +273,6 @@ impl Cli {
             Some(path) => Trust::File(path.clone()),
             None => Trust::System,
         }
-    }
-
-    pub(crate) fn family(&self) -> Family {
-        match (self.ipv4, self.ipv6) {
-            (true, _) => Family::Ipv4,
-            (_, true) => Family::Ipv6,
-            _ => Family::Any,
-        }
-    }
-
-    /// Whether a file is named that may turn out to be a pipe whose other end is slow to come.
-    pub(crate) fn opens_files(&self) -> bool {
-        self.output.is_some()
-            || self.cacert.is_some()
-            || self.data.iter().any(|data| data.starts_with('@'))
     }
 
     /// Whether the standard output belongs to the body, so that the report must go elsewhere.
@@ -205,6 +290,54 @@ impl Cli {
     }
 }
 
+/// The command line with all that its help says.
+pub(crate) fn definition() -> Command {
+    Cli::command().after_long_help(exit_codes())
+}
+
+/// Whether a file may be named, which may be a pipe whose other end is slow to come.
+///
+/// That is supposed of every argument unless it is known to be harmless.
+fn may_open_files(definition: &Command, matches: &ArgMatches) -> bool {
+    definition.get_arguments().map(|argument| argument.get_id().as_str()).any(|id| {
+        let is_given = matches.value_source(id).is_some_and(|from| from != ValueSource::DefaultValue);
+        is_given && !OPENS_NO_FILE.contains(&id)
+    })
+}
+
+const OPENS_NO_FILE: [&str; 30] = [
+    "color",
+    "connect_timeout",
+    "connect_to",
+    "cookie",
+    "format",
+    "head",
+    "headers",
+    "http1",
+    "http2",
+    "http2_prior_knowledge",
+    "insecure",
+    "interface",
+    "ipv4",
+    "ipv6",
+    "location",
+    "max_redirs",
+    "max_time",
+    "no_color",
+    "noproxy",
+    "proxy",
+    "proxy_insecure",
+    "proxy_user",
+    "referer",
+    "request",
+    "resolve",
+    "url",
+    "user",
+    "user_agent",
+    "verbose",
+    "demo",
+];
+
 /// Name and version of this program.
 pub(crate) fn version_line() -> String {
     Cli::command().render_version()
@@ -216,6 +349,13 @@ fn seconds(text: &str) -> Result<Duration, &'static str> {
         return Err("must be more than zero");
     }
     Duration::try_from_secs_f64(seconds).map_err(|_| "out of range")
+}
+
+fn cookie(text: &str) -> Result<HeaderValue, &'static str> {
+    if !text.contains('=') {
+        return Err("write NAME=VALUE; this program reads no cookie files");
+    }
+    HeaderValue::from_str(text).map_err(|_| "a cookie cannot hold control characters")
 }
 
 fn exit_codes() -> String {
@@ -278,12 +418,40 @@ mod tests {
     }
 
     #[test]
+    fn what_may_name_a_file_is_told_from_what_does_not() {
+        let opens = |arguments: &[&str]| {
+            let mut definition = definition();
+            let arguments = [&["httpstat", "u"], arguments].concat();
+            let matches = definition.try_get_matches_from_mut(arguments).unwrap();
+            may_open_files(&definition, &matches)
+        };
+        assert!(!opens(&[]));
+        assert!(!opens(&["-4", "-H", "a: b", "--max-time", "1", "--format", "json"]));
+        assert!(opens(&["-d", "@file"]));
+        assert!(opens(&["-o", "file"]));
+        assert!(opens(&["--cacert", "file"]));
+        assert!(opens(&["--proxy-cacert", "file"]));
+        let known = definition();
+        let is_known = |id| known.get_arguments().any(|argument| argument.get_id() == id);
+        assert!(OPENS_NO_FILE.into_iter().all(is_known));
+    }
+
+    #[test]
     fn options_may_be_repeated() {
         let cli =
             parse(&["u", "-v", "-v", "--max-time", "1", "--max-time", "2", "-d", "a", "-d", "b"]);
         let cli = cli.unwrap();
         assert_eq!(cli.max_time, Some(Duration::from_secs(2)));
-        assert_eq!(cli.data, ["a", "b"]);
+        assert_eq!(cli.data.parts, ["a", "b"].map(|text| Data::Form(text.to_owned())));
+        let cli = parse(&["u", "--json", "a", "-d", "b", "--data-raw", "@c", "--json", "d"]);
+        let text = str::to_owned;
+        let expected = [
+            Data::Json(text("a")),
+            Data::Form(text("b")),
+            Data::Raw(text("@c")),
+            Data::Json(text("d")),
+        ];
+        assert_eq!(cli.unwrap().data.parts, expected);
     }
 
     #[test]

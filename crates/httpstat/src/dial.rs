@@ -7,11 +7,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{net::TcpStream, task::JoinSet, time::sleep};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    task::JoinSet,
+    time::sleep,
+};
 use url::Host;
 
 use crate::{
     error::{Error, Kind, reason},
+    route::Interface,
     target::Endpoint,
 };
 
@@ -164,8 +169,18 @@ where
 }
 
 /// Opens one connection, without the delay that would hold back a small request.
-pub(crate) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
+pub(crate) async fn connect(address: SocketAddr, from: Option<Interface>) -> io::Result<TcpStream> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    match from {
+        Some(Interface::Address(ip)) => socket.bind(SocketAddr::new(ip, 0))?,
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        Some(Interface::Device(name)) => socket.bind_device(Some(name.as_bytes()))?,
+        None => {}
+    }
+    let stream = socket.connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }

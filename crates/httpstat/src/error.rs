@@ -46,13 +46,14 @@ pub(crate) enum Kind {
     Send,
     Receive,
     Certificate,
+    Proxy,
     Interrupted,
     Terminated,
 }
 
 impl Kind {
     /// Every kind, in the order of the exit codes.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Url,
         Self::Resolve,
         Self::Connect,
@@ -67,6 +68,7 @@ impl Kind {
         Self::Send,
         Self::Receive,
         Self::Certificate,
+        Self::Proxy,
         Self::Interrupted,
         Self::Terminated,
     ];
@@ -102,6 +104,7 @@ impl Kind {
             Self::Send => (55, "send", "sending the request failed"),
             Self::Receive => (56, "receive", "receiving the response failed"),
             Self::Certificate => (60, "certificate", "the server's certificate is not trusted"),
+            Self::Proxy => (97, "proxy", "the proxy did not lead to the server"),
             Self::Interrupted => (130, "interrupted", "interrupted by Ctrl-C"),
             Self::Terminated => (143, "terminated", "told to end by SIGTERM"),
         }

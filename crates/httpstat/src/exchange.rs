@@ -28,6 +28,17 @@ pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
+/// Which versions of HTTP may be spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Versions {
+    /// HTTP/2 where TLS agrees on it, else HTTP/1.1.
+    #[default]
+    Both,
+    Http1,
+    /// Without asking, and so also without TLS.
+    Http2,
+}
+
 /// What is known of an exchange, filled in as it goes on.
 #[derive(Debug, Default)]
 pub(crate) struct Exchange {
@@ -71,13 +82,9 @@ impl Exchange {
             false => self.over_http1(stream, draft, endpoint).await?,
         };
         self.stamps.head_understood();
-        let (head, body) = response.into_parts();
-        self.head = Some(Head {
-            version: head.version,
-            status: head.status,
-            reason: head.extensions.get::<ReasonPhrase>().map(|reason| reason.as_bytes().to_vec()),
-            headers: head.headers,
-        });
+        let head = Head::of(&response);
+        let body = response.into_body();
+        self.head = Some(head);
         Ok(body)
     }
 
@@ -153,6 +160,16 @@ impl Sent {
 }
 
 impl Head {
+    pub(crate) fn of<B>(response: &Response<B>) -> Self {
+        let reason = response.extensions().get::<ReasonPhrase>();
+        Self {
+            version: response.version(),
+            status: response.status(),
+            reason: reason.map(|reason| reason.as_bytes().to_vec()),
+            headers: response.headers().clone(),
+        }
+    }
+
     /// The name of the protocol as it stands in a status line.
     pub(crate) fn version_name(&self) -> &'static str {
         match self.version {
@@ -177,8 +194,8 @@ impl Head {
 }
 
 /// Bounds on a response head, far above what real servers send.
-const MAX_HEADERS: usize = 1_000;
-const MAX_HEAD_LEN: usize = 512 * 1024;
+pub(crate) const MAX_HEADERS: usize = 1_000;
+pub(crate) const MAX_HEAD_LEN: usize = 512 * 1024;
 const MAX_HEADER_LIST_LEN: u32 = 512 * 1024;
 /// Of HTTP/2, so large that a download is bound by TCP: 1 Gbit/s at 130 ms. A slow `--output` makes
 /// this much wait in memory.

@@ -2,6 +2,8 @@
 
 use std::{
     mem,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,15 +12,17 @@ use hyper::Method;
 use tokio::time::timeout;
 
 use crate::{
-    dial::{self, Attempt, Family},
+    dial::{self, Attempt},
     error::Error,
-    exchange::{Exchange, Stream},
+    exchange::{Exchange, Stream, Versions},
+    proxy::Proxy,
     redirect,
     request::{Ask, Draft},
+    route::Route,
     sink::Sink,
     socket::Socket,
     stop::{Stop, Stops},
-    target::Target,
+    target::{Endpoint, Target},
     timeline::{Phase, Timeline},
     tls::{self, Session},
 };
@@ -29,23 +33,30 @@ pub(crate) struct Hop {
     pub(crate) target: Target,
     pub(crate) method: Method,
     pub(crate) timeline: Timeline,
+    /// What the name means, if it was looked up.
+    pub(crate) answers: Vec<IpAddr>,
     pub(crate) attempts: Vec<Attempt>,
+    /// The other end of the socket, where that is not the server.
+    pub(crate) proxy: Option<Proxy>,
     pub(crate) socket: Option<Socket>,
     pub(crate) tls: Option<Session>,
     pub(crate) exchange: Exchange,
+    /// Where the body went.
+    pub(crate) saved_to: Option<PathBuf>,
     /// What a redirect asks for that is to be followed.
     pub(crate) next: Option<Box<Ask>>,
-    /// The response led elsewhere, and its body went nowhere.
-    pub(crate) is_left: bool,
 }
 
 /// Everything that is decided before the clock starts.
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
     pub(crate) draft: Draft,
+    pub(crate) versions: Versions,
     /// Used for `https` only.
     pub(crate) tls: Option<Arc<tls::Client>>,
-    pub(crate) family: Family,
+    /// Used for a proxy that wants it.
+    pub(crate) proxy_tls: Option<Arc<tls::Client>>,
+    pub(crate) route: &'a Route,
     /// For name lookup, TCP and TLS together; absent means for ever.
     pub(crate) connect_timeout: Option<Duration>,
     /// What the request was made from, if redirects are to be followed.
@@ -60,12 +71,14 @@ impl Hop {
             target: ask.target.clone(),
             method: ask.method.clone(),
             timeline: Timeline::default(),
+            answers: Vec::new(),
             attempts: Vec::new(),
+            proxy: None,
             socket: None,
             tls: None,
             exchange: Exchange::default(),
+            saved_to: None,
             next: None,
-            is_left: false,
         }
     }
 
@@ -84,8 +97,9 @@ impl Hop {
     }
 
     async fn request(&mut self, plan: Plan<'_>) -> Result<(), Error> {
-        let Plan { draft, tls, family, connect_timeout, follows, sink } = plan;
-        let established = self.establish(tls, family);
+        let Plan { mut draft, versions, tls, proxy_tls, route, connect_timeout, follows, sink } =
+            plan;
+        let established = self.establish(tls, proxy_tls, route);
         let stream = match connect_timeout {
             Some(limit) => timeout(limit, established).await.unwrap_or_else(|_| {
                 Err(self.stopped(Stop::Late { limit, option: "--connect-timeout" }))
@@ -93,15 +107,23 @@ impl Hop {
             None => established.await,
         }?;
         self.timeline.enter(Phase::Send, Instant::now());
-        let http2 = self.tls.as_ref().is_some_and(Session::is_http2);
+        let forwarder = self.proxy.as_ref().filter(|proxy| proxy.forwards(&self.target));
+        if let Some(proxy) = forwarder {
+            draft.forwarded_by(proxy.authorization());
+        }
+        let is_agreed = self.tls.as_ref().is_some_and(Session::is_http2);
+        let http2 = is_agreed || (versions == Versions::Http2 && forwarder.is_none());
         let endpoint = self.target.endpoint().to_string();
         let body = self.exchange.ask(stream, http2, draft, &endpoint).await?;
         let head = self.exchange.head.as_ref();
         let next = follows.zip(head).map(|(ask, head)| redirect::next(&ask, head));
         self.next = next.transpose()?.flatten().map(Box::new);
-        self.is_left = self.next.is_some();
         let mut skim = Sink::skim();
-        let sink = if self.is_left { &mut skim } else { sink };
+        let sink = if self.next.is_some() { &mut skim } else { sink };
+        if let Some(head) = &self.exchange.head {
+            sink.name(&head.headers, &self.target)?;
+        }
+        self.saved_to = sink.path().map(Path::to_owned);
         let ended = self.exchange.take(body, sink, &endpoint).await?;
         self.settle(ended);
         mem::take(sink).finish()
@@ -110,30 +132,57 @@ impl Hop {
     async fn establish(
         &mut self,
         tls: Option<Arc<tls::Client>>,
-        family: Family,
+        proxy_tls: Option<Arc<tls::Client>>,
+        route: &Route,
     ) -> Result<Box<dyn Stream>, Error> {
-        let endpoint = self.target.endpoint();
-        let found = match dial::literal(&endpoint) {
-            Some(address) => vec![address],
-            None => {
-                self.timeline.enter(Phase::Dns, Instant::now());
-                dial::resolve(&endpoint).await?
+        let (server, proxy) = route.to(&self.target);
+        self.proxy = proxy;
+        let proxy = self.proxy.clone();
+        let mut stream =
+            self.dial(proxy.as_ref().map_or(&server, |proxy| &proxy.endpoint), route).await?;
+
+        if let Some(proxy) = proxy {
+            let shakes_hands = proxy.tls_target().zip(proxy_tls);
+            if shakes_hands.is_some() || !proxy.forwards(&self.target) {
+                self.timeline.enter(Phase::Proxy, Instant::now());
             }
-        };
-        let addresses = dial::order(&found, family, &endpoint)?;
+            if let Some((target, client)) = shakes_hands {
+                stream = Box::new(client.handshake(&target, stream).await?.0);
+            }
+            if !proxy.forwards(&self.target) {
+                stream = proxy.tunnel(stream, &server).await?;
+            }
+        }
 
-        self.timeline.enter(Phase::Connect, Instant::now());
-        let Some(stream) = dial::race(addresses, &mut self.attempts, dial::connect).await else {
-            return Err(dial::failure(&self.attempts, &endpoint));
-        };
-        let (stream, socket) = Socket::observe(stream);
-        self.socket = Some(socket);
-        let client = tls.filter(|_| self.target.is_https());
-        let Some(client) = client else { return Ok(Box::new(stream)) };
-
+        let Some(client) = tls.filter(|_| self.target.is_https()) else { return Ok(stream) };
         self.timeline.enter(Phase::Tls, Instant::now());
         let (stream, session) = client.handshake(&self.target, stream).await?;
         self.tls = Some(session);
+        Ok(Box::new(stream))
+    }
+
+    /// Connects to what stands at the other end of the socket.
+    async fn dial(&mut self, endpoint: &Endpoint, route: &Route) -> Result<Box<dyn Stream>, Error> {
+        let known = dial::literal(endpoint).map(|address| vec![address]);
+        let found = match known.or_else(|| route.pinned(endpoint)) {
+            Some(addresses) => addresses,
+            None => {
+                self.timeline.enter(Phase::Dns, Instant::now());
+                let found = dial::resolve(endpoint).await?;
+                self.answers = found.iter().map(SocketAddr::ip).collect();
+                found
+            }
+        };
+        let addresses = dial::order(&found, route.family, endpoint)?;
+
+        self.timeline.enter(Phase::Connect, Instant::now());
+        let from = route.interface.clone();
+        let connect = move |address| dial::connect(address, from.clone());
+        let Some(stream) = dial::race(addresses, &mut self.attempts, connect).await else {
+            return Err(dial::failure(&self.attempts, endpoint));
+        };
+        let (stream, socket) = Socket::observe(stream);
+        self.socket = Some(socket);
         Ok(Box::new(stream))
     }
 
@@ -179,11 +228,14 @@ impl Hop {
     fn stopped(&self, stop: Stop) -> Error {
         let phase = self.timeline.phase();
         let endpoint = self.target.endpoint();
+        let proxy = self.proxy.as_ref().map(|proxy| &proxy.endpoint);
+        let dialed = proxy.unwrap_or(&endpoint);
         let what = match phase {
             None | Some(Phase::Dns) => {
-                format!("no answer from the resolver for {}", self.target.host())
+                format!("no answer from the resolver for {}", dialed.host)
             }
-            Some(Phase::Connect) => format!("no connection to {endpoint}"),
+            Some(Phase::Connect) => format!("no connection to {dialed}"),
+            Some(Phase::Proxy) => format!("the proxy {dialed} did not lead to {endpoint}"),
             Some(Phase::Tls) => format!("no end of the handshake with {endpoint}"),
             Some(Phase::Send) => format!("{endpoint} did not take the whole request"),
             Some(Phase::Server) => format!("no response from {endpoint}"),

@@ -5,6 +5,7 @@
 mod cli;
 mod demo;
 mod dial;
+mod disposition;
 mod error;
 mod escape;
 mod exchange;
@@ -12,11 +13,14 @@ mod failure;
 mod frames;
 mod hop;
 mod memory;
+mod netrc;
 mod output;
 mod payload;
 mod print;
+mod proxy;
 mod redirect;
 mod request;
+mod route;
 mod run;
 mod sink;
 mod socket;
@@ -30,5 +34,9 @@ mod units;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    run::run(cli::Cli::from_process())
+    let cli = cli::Cli::from_process();
+    match cli.generate {
+        Some(what) => run::generate(what),
+        None => run::run(cli),
+    }
 }

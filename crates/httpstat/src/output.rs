@@ -6,8 +6,6 @@ mod socket;
 mod style;
 mod waterfall;
 
-use std::path::Path;
-
 use crate::{error::Error, hop::Hop};
 pub(crate) use json::{json, jsonl};
 pub(crate) use pretty::pretty;
@@ -23,23 +21,21 @@ pub(crate) struct Record {
 
 /// How the pretty output is laid out.
 #[derive(Debug)]
-pub(crate) struct View<'a> {
+pub(crate) struct View {
     /// Columns that may be used.
     width: usize,
     /// Long headers are folded, which a program reading the output would not expect.
     fold: bool,
     verbose: bool,
-    /// Where the body went.
-    saved_to: Option<&'a Path>,
 }
 
-impl<'a> View<'a> {
-    pub(crate) fn new(verbose: bool, is_terminal: bool, saved_to: Option<&'a Path>) -> Self {
+impl View {
+    pub(crate) fn new(verbose: bool, is_terminal: bool) -> Self {
         let terminal = is_terminal.then(terminal_size::terminal_size).flatten();
         // Some terminals, as those of serial lines, say 0 because they do not know.
         let width = terminal.map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0);
         let width = width.map_or(MAX_WIDTH, |width| width.min(MAX_WIDTH));
-        Self { width, fold: is_terminal, verbose, saved_to }
+        Self { width, fold: is_terminal, verbose }
     }
 }
 

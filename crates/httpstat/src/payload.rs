@@ -23,6 +23,17 @@ pub(crate) struct Payload {
     parts: Vec<Part>,
 }
 
+/// A piece of the body, as the user gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Data {
+    /// Text, or `@` and the name of a file, where `-` is the standard input; joined with `&`.
+    Form(String),
+    /// Text, joined with `&`.
+    Raw(String),
+    /// The same as a form's, but joined with nothing.
+    Json(String),
+}
+
 #[derive(Clone, Debug)]
 enum Part {
     Memory(Bytes),
@@ -34,19 +45,22 @@ enum Part {
 }
 
 impl Payload {
-    /// The values of `--data`, joined by `&`; one that begins with `@` names a file, `@-` is the
-    /// standard input.
-    pub(crate) fn from_arguments(arguments: &[String]) -> Result<Self, Error> {
+    /// Joins what the command line gives.
+    pub(crate) fn from_arguments(arguments: &[Data]) -> Result<Self, Error> {
         let mut parts = Vec::new();
-        for (position, argument) in arguments.iter().enumerate() {
-            if position > 0 {
+        for argument in arguments {
+            if !parts.is_empty() && !matches!(argument, Data::Json(_)) {
                 parts.push(Part::Memory(Bytes::from_static(b"&")));
             }
-            parts.push(match argument.strip_prefix('@') {
+            let (text, file) = match argument {
+                Data::Raw(text) => (text, None),
+                Data::Form(text) | Data::Json(text) => (text, text.strip_prefix('@')),
+            };
+            parts.push(match file {
                 Some(path) => {
                     read(Path::new(path)).map_err(|error| unreadable(Path::new(path), &error))?
                 }
-                None => Part::Memory(Bytes::copy_from_slice(argument.as_bytes())),
+                None => Part::Memory(Bytes::copy_from_slice(text.as_bytes())),
             });
         }
         Ok(Self { parts })
@@ -238,9 +252,14 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         let content: Vec<u8> = (0..150_000u32).map(|n| n.to_be_bytes()[3]).collect();
         file.write_all(&content).unwrap();
-        let arguments = ["a=1".to_owned(), format!("@{}", file.path().display()), "b=2".to_owned()];
+        let arguments = [
+            Data::Form("a=1".to_owned()),
+            Data::Form(format!("@{}", file.path().display())),
+            Data::Raw("@b".to_owned()),
+            Data::Json("{}".to_owned()),
+        ];
         let payload = Payload::from_arguments(&arguments).unwrap();
-        let expected = [b"a=1&".as_slice(), &content, b"&b=2"].concat();
+        let expected = [b"a=1&".as_slice(), &content, b"&@b{}"].concat();
         assert_eq!(payload.len(), expected.len() as u64);
         // As often as a redirect asks for it.
         for _ in 0..2 {
@@ -252,7 +271,8 @@ mod tests {
     fn a_file_that_shrinks_is_an_error_not_a_short_request() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(b"0123456789").unwrap();
-        let payload = Payload::from_arguments(&[format!("@{}", file.path().display())]).unwrap();
+        let payload =
+            Payload::from_arguments(&[Data::Form(format!("@{}", file.path().display()))]).unwrap();
         file.as_file().set_len(4).unwrap();
         assert_eq!(drain(&payload).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
@@ -260,16 +280,17 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn what_does_not_end_is_refused_and_what_claims_to_be_empty_is_read() {
-        let error = Payload::from_arguments(&["@/dev/zero".to_owned()]).unwrap_err();
+        let error = Payload::from_arguments(&[Data::Form("@/dev/zero".to_owned())]).unwrap_err();
         assert_eq!(error.kind, Kind::Data);
         assert!(error.message.contains("does not end within 64 MiB"), "{error}");
-        let status = Payload::from_arguments(&["@/proc/self/status".to_owned()]).unwrap();
+        let status =
+            Payload::from_arguments(&[Data::Form("@/proc/self/status".to_owned())]).unwrap();
         assert!(drain(&status).unwrap().starts_with(b"Name:"));
     }
 
     #[test]
     fn a_missing_file_is_named() {
-        let error = Payload::from_arguments(&["@no/such/file".to_owned()]).unwrap_err();
+        let error = Payload::from_arguments(&[Data::Form("@no/such/file".to_owned())]).unwrap_err();
         assert_eq!(error.kind, Kind::Data);
         assert!(error.message.contains("no/such/file"), "{error}");
     }

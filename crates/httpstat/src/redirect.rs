@@ -118,13 +118,17 @@ mod tests {
     use hyper::{Version, header::HeaderMap};
 
     use super::*;
-    use crate::{payload::Payload, request::Wishes, target::Target};
+    use crate::{
+        payload::{Data, Payload},
+        request::Wishes,
+        target::Target,
+    };
 
     fn ask(url: &str, method: Method, edits: &[&str]) -> Ask {
         let wishes = Wishes {
             method,
             edits: edits.iter().map(|edit| edit.parse().unwrap()).collect(),
-            payload: Some(Payload::from_arguments(&["body".to_owned()]).unwrap()),
+            payload: Some(Payload::from_arguments(&[Data::Raw("body".to_owned())]).unwrap()),
             ..Wishes::default()
         };
         Ask::new(Target::parse(url).unwrap(), wishes)

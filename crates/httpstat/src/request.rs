@@ -1,18 +1,19 @@
 //! The request, from the command line to what is sent.
 
-use std::str::FromStr;
+use std::{str::FromStr, sync::Arc};
 
 use hyper::{
     Method, Request,
     header::{
         ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
-        HeaderValue, USER_AGENT,
+        HeaderValue, PROXY_AUTHORIZATION, USER_AGENT,
     },
     http::uri::{Authority, PathAndQuery, Scheme, Uri},
 };
 
 use crate::{
     error::{Error, Kind},
+    netrc::Netrc,
     payload::{Payload, Upload},
     target::Target,
 };
@@ -25,6 +26,8 @@ pub(crate) struct Wishes {
     pub(crate) headers: HeaderMap,
     pub(crate) edits: Vec<HeaderEdit>,
     pub(crate) payload: Option<Payload>,
+    /// Credentials of hosts, for those that have none of their own.
+    pub(crate) netrc: Option<Arc<Netrc>>,
 }
 
 /// A request as it was decided on, from which a redirect makes the next.
@@ -35,22 +38,25 @@ pub(crate) struct Ask {
     headers: HeaderMap,
     edits: Vec<HeaderEdit>,
     pub(crate) payload: Option<Payload>,
+    netrc: Option<Arc<Netrc>>,
     /// A redirect has led away from the origin that the user named.
     pub(crate) is_elsewhere: bool,
 }
 
 impl Ask {
     pub(crate) fn new(target: Target, wishes: Wishes) -> Self {
-        let Wishes { method, headers: wanted, edits, payload } = wishes;
+        let Wishes { method, headers: wanted, edits, payload, netrc } = wishes;
         let mut headers = HeaderMap::new();
         headers.insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE));
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         if payload.is_some() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(FORM));
         }
-        let mut ask = Self { target, method, headers, edits, payload, is_elsewhere: false };
+        let mut ask = Self { target, method, headers, edits, payload, netrc, is_elsewhere: false };
         ask.identify();
-        ask.headers.extend(wanted);
+        for (name, value) in &wanted {
+            ask.headers.insert(name, value.clone());
+        }
         ask
     }
 
@@ -75,7 +81,9 @@ impl Ask {
     }
 
     fn identify(&mut self) {
-        if let Some(credentials) = &self.target.credentials {
+        let host = || self.target.host().to_string();
+        let known = || self.netrc.as_ref().and_then(|netrc| netrc.credentials(&host()));
+        if let Some(credentials) = self.target.credentials.clone().or_else(known) {
             self.headers.insert(AUTHORIZATION, credentials.header());
         }
     }
@@ -88,8 +96,10 @@ pub(crate) struct Draft {
     /// The value of `Host` or `:authority`.
     authority: HeaderValue,
     path: PathAndQuery,
+    url: Uri,
     headers: HeaderMap,
     payload: Upload,
+    is_forwarded: bool,
 }
 
 impl Draft {
@@ -112,8 +122,10 @@ impl Draft {
             authority: headers.remove(HOST).unwrap_or(host),
             path: PathAndQuery::from_str(target.path_and_query())
                 .map_err(|_| malformed("cannot send the path and query"))?,
+            url: Uri::from_str(target.as_str()).map_err(|_| malformed("cannot send the whole"))?,
             headers,
             payload: payload.unwrap_or_default(),
+            is_forwarded: false,
         })
     }
 
@@ -122,11 +134,22 @@ impl Draft {
         self.payload.len()
     }
 
-    /// For HTTP/1.1: the path alone, and a `Host` header in front.
+    /// Makes it a request that a proxy forwards, instead of the server's own.
+    pub(crate) fn forwarded_by(&mut self, authorization: Option<HeaderValue>) {
+        self.is_forwarded = true;
+        if let Some(value) = authorization {
+            self.headers.entry(PROXY_AUTHORIZATION).or_insert(value);
+        }
+    }
+
+    /// For HTTP/1.1: the path alone, for a proxy the whole URL, and a `Host` header in front.
     pub(crate) fn into_http1(self) -> Request<Upload> {
         let mut request = Request::new(self.payload);
         *request.method_mut() = self.method;
-        *request.uri_mut() = Uri::from(self.path);
+        *request.uri_mut() = match self.is_forwarded {
+            true => self.url,
+            false => Uri::from(self.path),
+        };
         request.headers_mut().insert(HOST, self.authority);
         request.headers_mut().extend(self.headers);
         request
@@ -138,7 +161,7 @@ impl Draft {
             Error::new(Kind::Send, "the Host header given with -H cannot be sent over HTTP/2")
         })?;
         let uri = Uri::builder()
-            .scheme(Scheme::HTTPS)
+            .scheme(self.url.scheme().cloned().unwrap_or(Scheme::HTTPS))
             .authority(authority)
             .path_and_query(self.path)
             .build()
@@ -213,7 +236,7 @@ fn apply(headers: &mut HeaderMap, edits: &[HeaderEdit]) {
     }
 }
 
-const USER_AGENT_VALUE: &str = concat!("httpstat/", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT_VALUE: &str = concat!("httpstat/", env!("CARGO_PKG_VERSION"));
 const FORM: &str = "application/x-www-form-urlencoded";
 
 #[cfg(test)]

@@ -9,16 +9,16 @@ use std::{
 use tokio::{runtime::Builder, task::spawn_blocking};
 
 use crate::{
-    cli::{Cli, Format},
+    cli::{Cli, Format, Generated},
     demo::Demo,
     error::{Error, Kind, reason},
     escape,
+    exchange::Versions,
     hop::{Hop, Plan},
     output::{self, Record, View},
     print::Destination,
     redirect::Trail,
     request::{Ask, Draft},
-    sink::Sink,
     stop::Stops,
     target::{Target, redact},
     tls::{self, Trust},
@@ -44,6 +44,21 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     error.map_or(ExitCode::SUCCESS, |error| ExitCode::from(error.kind.exit_code()))
 }
 
+/// Writes what other programs make of the command line's definition.
+pub(crate) fn generate(what: Generated) -> ExitCode {
+    let mut stdout = io::stdout().lock();
+    let written =
+        what.text().and_then(|text| stdout.write_all(&text)).and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let error = Error::new(Kind::Output, format!("cannot write it: {}", reason(&error)));
+            complain(&error);
+            ExitCode::from(error.kind.exit_code())
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
 /// Does the work. Whatever still holds a connection then ends here, except for threads in a system
 /// call that nobody can cancel: a name lookup, or a pipe without a partner.
 fn in_event_loop(work: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
@@ -66,11 +81,16 @@ async fn measure(cli: &Arc<Cli>, record: &mut Record) -> Result<(), Error> {
     let target = Target::parse(&url)?;
     target.as_str().clone_into(&mut record.url);
 
+    let route = cli.route()?;
+    let versions = cli.versions();
     let all = Arc::clone(cli);
     let roots = trust.clone();
-    let (mut prepared, mut sink) = aside(&mut stops, cli.opens_files(), move || {
-        let first = Prepared::new(all.ask(target)?, &roots, None)?;
-        Ok((first, Sink::open(all.output.as_deref())?))
+    let wants_proxy_tls = route.proxies.want_tls();
+    let (mut prepared, mut sink, proxy_tls) = aside(&mut stops, cli.opens_files, move || {
+        let first = Prepared::new(all.ask(target)?, &roots, versions, None)?;
+        let sink = all.sink()?;
+        let proxy_tls = || tls::Client::new(&all.proxy_trust(), Versions::Http1).map(Arc::new);
+        Ok((first, sink, wants_proxy_tls.then(proxy_tls).transpose()?))
     })
     .await?;
     let mut trail = Trail::new(cli.max_redirs);
@@ -80,8 +100,10 @@ async fn measure(cli: &Arc<Cli>, record: &mut Record) -> Result<(), Error> {
         let mut hop = Hop::new(&ask);
         let plan = Plan {
             draft,
+            versions,
             tls: client.clone(),
-            family: cli.family(),
+            proxy_tls: proxy_tls.clone(),
+            route: &route,
             connect_timeout: cli.connect_timeout,
             follows: cli.location.then_some(ask),
             sink: &mut sink,
@@ -92,9 +114,7 @@ async fn measure(cli: &Arc<Cli>, record: &mut Record) -> Result<(), Error> {
         outcome?;
         let Some(ask) = next else { return Ok(()) };
         let roots = trust.clone();
-        prepared =
-            aside(&mut stops, cli.opens_files(), move || Prepared::new(*ask, &roots, client))
-                .await?;
+        prepared = aside(&mut stops, cli.opens_files, move || Prepared::new(*ask, &roots, versions, client)).await?;
     }
 }
 
@@ -107,10 +127,15 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(ask: Ask, trust: &Trust, client: Option<Arc<tls::Client>>) -> Result<Self, Error> {
+    fn new(
+        ask: Ask,
+        trust: &Trust,
+        versions: Versions,
+        client: Option<Arc<tls::Client>>,
+    ) -> Result<Self, Error> {
         let draft = Draft::new(&ask)?;
         let client = match client {
-            None if ask.target.is_https() => Some(Arc::new(tls::Client::new(trust)?)),
+            None if ask.target.is_https() => Some(Arc::new(tls::Client::new(trust, versions)?)),
             client => client,
         };
         Ok(Self { ask, draft, client })
@@ -140,7 +165,7 @@ fn print(cli: &Cli, record: &Record) -> Result<(), Error> {
         true => Destination::Stderr,
         false => Destination::Stdout,
     };
-    let view = View::new(cli.verbose, destination.is_terminal(), cli.output.as_deref());
+    let view = View::new(cli.verbose, destination.is_terminal());
     let text = match cli.format {
         Format::Pretty => output::pretty(record, &view),
         Format::Json => output::json(record),

@@ -9,9 +9,14 @@ use std::{
 };
 
 use bytes::Bytes;
+use hyper::header::HeaderMap;
 use tokio::task::spawn_blocking;
 
-use crate::error::{Error, Kind, reason};
+use crate::{
+    disposition,
+    error::{Error, Kind, reason},
+    target::Target,
+};
 
 /// Takes the body piece by piece.
 #[derive(Debug, Default)]
@@ -23,6 +28,8 @@ pub(crate) enum Sink {
     Skim {
         left: usize,
     },
+    /// A file that shall have the name that the response gives it.
+    Unnamed,
     Stdout,
     /// A new file that appears under its name only when it is complete.
     File(Draft),
@@ -53,6 +60,31 @@ impl Sink {
         opened.map_err(|error| unwritable(path, &error))
     }
 
+    /// Opens the file that gets its name from this response, if there is one to be named.
+    pub(crate) fn name(&mut self, headers: &HeaderMap, target: &Target) -> Result<(), Error> {
+        if !matches!(self, Self::Unnamed) {
+            return Ok(());
+        }
+        let name = disposition::file_name(headers, target).ok_or_else(|| {
+            let message = "neither response nor URL names a file for -O; give one with -o";
+            Error::new(Kind::Output, message)
+        })?;
+        let path = PathBuf::from(name);
+        let draft = Draft::create_new(&path).map_err(|error| unwritable(&path, &error))?;
+        *self = Self::File(draft);
+        Ok(())
+    }
+
+    /// Where the body goes, unless it goes nowhere.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Discard | Self::Skim { .. } | Self::Unnamed => None,
+            Self::Stdout => Some(Path::new("-")),
+            Self::File(draft) => Some(&draft.shown),
+            Self::Device { path, .. } => Some(path),
+        }
+    }
+
     /// For the body of a response that leads elsewhere.
     pub(crate) fn skim() -> Self {
         Self::Skim { left: MAX_SKIMMED_LEN }
@@ -61,7 +93,7 @@ impl Sink {
     /// Takes a piece, and says whether more is wanted.
     pub(crate) async fn write(&mut self, bytes: Bytes) -> Result<ControlFlow<()>, Error> {
         let written = match self {
-            Self::Discard => Ok(()),
+            Self::Discard | Self::Unnamed => Ok(()),
             Self::Skim { left } => match left.checked_sub(bytes.len()) {
                 Some(less) => {
                     *left = less;
@@ -92,7 +124,11 @@ impl Sink {
     /// Makes what was written visible under its name; without this call a file is removed again.
     pub(crate) fn finish(self) -> Result<(), Error> {
         match self {
-            Self::Discard | Self::Skim { .. } | Self::Stdout | Self::Device { .. } => Ok(()),
+            Self::Discard
+            | Self::Skim { .. }
+            | Self::Unnamed
+            | Self::Stdout
+            | Self::Device { .. } => Ok(()),
             Self::File(draft) => draft.publish(),
         }
     }
@@ -116,6 +152,10 @@ pub(crate) struct Draft {
     file: File,
     temporary: PathBuf,
     target: PathBuf,
+    /// As the user knows it.
+    shown: PathBuf,
+    /// Whether it may take the place of another.
+    replaces: bool,
     published: bool,
 }
 
@@ -133,18 +173,45 @@ impl Draft {
             return Err(io::ErrorKind::IsADirectory.into());
         }
         let (file, temporary) = create_beside(&target)?;
-        let draft = Self { file, temporary, target, published: false };
+        let shown = path.to_owned();
+        let draft = Self { file, temporary, target, shown, replaces: true, published: false };
         if let Some(permissions) = replaced {
             draft.file.set_permissions(permissions)?;
         }
         Ok(draft)
     }
 
+    /// A file that takes no other's place.
+    fn create_new(path: &Path) -> io::Result<Self> {
+        if fs::symlink_metadata(path).is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let mut draft = Self::create(path)?;
+        draft.replaces = false;
+        Ok(draft)
+    }
+
     fn publish(mut self) -> Result<(), Error> {
-        fs::rename(&self.temporary, &self.target)
-            .map_err(|error| unwritable(&self.target, &error))?;
+        let published = match self.replaces {
+            true => fs::rename(&self.temporary, &self.target),
+            false => self.rename_to_new(),
+        };
+        published.map_err(|error| unwritable(&self.target, &error))?;
         self.published = true;
         Ok(())
+    }
+
+    /// A second name cannot be given that exists, which a rename would not mind; where files cannot
+    /// have two names, looking first is the best that can be done.
+    fn rename_to_new(&self) -> io::Result<()> {
+        match fs::hard_link(&self.temporary, &self.target) {
+            Ok(()) => fs::remove_file(&self.temporary),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+            Err(_) if fs::symlink_metadata(&self.target).is_ok() => {
+                Err(io::ErrorKind::AlreadyExists.into())
+            }
+            Err(_) => fs::rename(&self.temporary, &self.target),
+        }
     }
 }
 
@@ -177,7 +244,12 @@ fn unwritable(path: &Path, error: &io::Error) -> Error {
         true => "the standard output".to_owned(),
         false => path.display().to_string(),
     };
-    Error::new(Kind::Output, format!("cannot write the body to {name}: {}", reason(error)))
+    let hint = match error.kind() {
+        io::ErrorKind::AlreadyExists => "; remove it, or give another name with -o",
+        _ => "",
+    };
+    let message = format!("cannot write the body to {name}: {}{hint}", reason(error));
+    Error::new(Kind::Output, message)
 }
 
 /// Far more than the few lines that such a body has.

@@ -114,13 +114,29 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    fn of(url: &Url) -> Option<Self> {
+    pub(crate) fn of(url: &Url) -> Option<Self> {
         let decode = |text| percent_decode_str(text).collect();
         let given = !url.username().is_empty() || url.password().is_some();
         given.then(|| Self {
             user: decode(url.username()),
             password: decode(url.password().unwrap_or_default()),
         })
+    }
+
+    /// From `USER:PASSWORD`; without a colon, the password is empty.
+    pub(crate) fn from_argument(text: &str) -> Self {
+        let (user, password) = text.split_once(':').unwrap_or((text, ""));
+        Self::new(user, password)
+    }
+
+    pub(crate) fn new(user: &str, password: &str) -> Self {
+        Self { user: user.into(), password: password.into() }
+    }
+
+    /// User name and password as text.
+    pub(crate) fn texts(&self) -> (String, String) {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (text(&self.user), text(&self.password))
     }
 
     /// The value of the `Authorization` header (RFC 7617).

@@ -9,6 +9,8 @@ pub(crate) enum Phase {
     Dns,
     /// TCP handshake, failed attempts included.
     Connect,
+    /// What a proxy takes to lead to the server: its own TLS handshake, and the negotiation.
+    Proxy,
     /// TLS handshake. Skipped for `http`.
     Tls,
     /// From a ready connection to the last byte of the request.
@@ -25,6 +27,7 @@ impl Phase {
         match self {
             Self::Dns => "dns",
             Self::Connect => "connect",
+            Self::Proxy => "proxy",
             Self::Tls => "tls",
             Self::Send => "send",
             Self::Server => "server",
@@ -37,6 +40,7 @@ impl Phase {
         match self {
             Self::Dns => "DNS lookup",
             Self::Connect => "TCP connect",
+            Self::Proxy => "Proxy tunnel",
             Self::Tls => "TLS handshake",
             Self::Send => "Request send",
             Self::Server => "Server processing",
@@ -53,7 +57,7 @@ impl Phase {
             Self::Dns => Some(("namelookup", "name lookup")),
             Self::Connect => Some(("initial_connect", "connect")),
             Self::Server => Some(("starttransfer", "start transfer")),
-            Self::Tls | Self::Send | Self::Transfer => None,
+            Self::Proxy | Self::Tls | Self::Send | Self::Transfer => None,
         }
     }
 }

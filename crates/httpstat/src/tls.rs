@@ -16,6 +16,7 @@ use url::Host;
 
 use crate::{
     error::{Error, Kind, reason},
+    exchange::Versions,
     memory,
     target::Target,
 };
@@ -29,12 +30,16 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(trust: &Trust) -> Result<Self, Error> {
+    pub(crate) fn new(trust: &Trust, versions: Versions) -> Result<Self, Error> {
         // Each record is decrypted into memory of its own.
         memory::keep_freed();
         let provider = backend::provider().map_err(|why| Error::new(Kind::Handshake, why))?;
         let mut config = trust.client_config(Arc::new(provider))?;
-        config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
+        config.alpn_protocols = match versions {
+            Versions::Both => vec![HTTP2.to_vec(), HTTP1.to_vec()],
+            Versions::Http1 => vec![HTTP1.to_vec()],
+            Versions::Http2 => vec![HTTP2.to_vec()],
+        };
         let checks_certificates = !matches!(trust, Trust::Anybody);
         Ok(Self { config: Arc::new(config), checks_certificates })
     }

@@ -49,7 +49,11 @@ struct Failure<'a> {
 struct Request<'a> {
     request: RequestLine<'a>,
     timings_ms: Timings<'a>,
+    #[serde(skip_serializing_if = "<[IpAddr]>::is_empty")]
+    dns_answers: &'a [IpAddr],
     attempts: Vec<AttemptView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxy: Option<ProxyView<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<&'a Session>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,6 +68,14 @@ struct Request<'a> {
 struct RequestLine<'a> {
     method: &'a str,
     url: &'a str,
+}
+
+/// What the socket leads to, where that is not the server.
+#[derive(Serialize)]
+struct ProxyView<'a> {
+    url: &'a str,
+    /// Whether it leads on to the server, instead of asking it itself.
+    tunnel: bool,
 }
 
 #[derive(Serialize)]
@@ -87,6 +99,9 @@ struct Response<'a> {
     /// Pairs of name and value, because names repeat.
     headers: Vec<(&'a str, String)>,
     body_bytes: u64,
+    /// "-" is the standard output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    saved_to: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     remote_ip: Option<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,7 +149,12 @@ impl<'a> Request<'a> {
         Self {
             request: RequestLine { method: hop.method.as_str(), url: hop.target.as_str() },
             timings_ms: Timings(&hop.timeline),
+            dns_answers: &hop.answers,
             attempts: attempts.collect(),
+            proxy: hop
+                .proxy
+                .as_ref()
+                .map(|proxy| ProxyView { url: &proxy.url, tunnel: !proxy.forwards(&hop.target) }),
             tls: hop.tls.as_ref(),
             response: hop.exchange.head.as_ref().map(|head| Response::of(head, hop)),
             speed: Speed::of(hop),
@@ -174,6 +194,7 @@ impl<'a> Response<'a> {
                 .map(|(name, value)| (name.as_str(), invalid_only(value.as_bytes())))
                 .collect(),
             body_bytes: hop.exchange.received_bytes,
+            saved_to: hop.saved_to.as_ref().map(|path| path.to_string_lossy().into_owned()),
             remote_ip: remote.map(|remote| remote.ip()),
             remote_port: remote.map(|remote| remote.port()),
         }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The whole report, styled; the writer strips the styles where they are not wanted.
-pub(crate) fn pretty(record: &Record, view: &View<'_>) -> String {
+pub(crate) fn pretty(record: &Record, view: &View) -> String {
     let last = record.hops.len().saturating_sub(1);
     let sections: Vec<String> = record
         .hops
@@ -43,21 +43,36 @@ pub(crate) fn pretty(record: &Record, view: &View<'_>) -> String {
     version + &sections.join("\n")
 }
 
-fn connection(hop: &Hop, view: &View<'_>) -> String {
+fn connection(hop: &Hop, view: &View) -> String {
     let url = escape::text(hop.target.as_str());
     let line = fold(&format!("{} {url}", hop.method), 0, view);
     let mut text = format!("{}\n", paint(STRONG, line));
+    if view.verbose && !hop.answers.is_empty() {
+        let answers: Vec<_> = hop.answers.iter().map(ToString::to_string).collect();
+        text.push_str(&flow([("name lookup:", answers.join(", "))], " ", view));
+    }
     for attempt in &hop.attempts {
         if view.verbose || !matches!(attempt.outcome, Outcome::Connected) {
             text.push_str(&attempt_line(attempt, hop));
         }
     }
     if let Some(socket) = &hop.socket {
-        let ends = [("connected to", socket.remote), ("from", socket.local)];
+        let other_end = match &hop.proxy {
+            Some(_) => "connected to the proxy",
+            None => "connected to",
+        };
+        let ends = [(other_end, socket.remote), ("from", socket.local)];
         let ends = ends.map(|(label, address)| {
             (label, address.map_or_else(|| ABSENT.to_owned(), |address| address.to_string()))
         });
         text.push_str(&flow(ends, " ", view));
+    }
+    if let Some(proxy) = &hop.proxy {
+        let role = match proxy.forwards(&hop.target) {
+            true => "which asks the server itself",
+            false => "which leads on to the server",
+        };
+        text.push_str(&flow([("", format!("{}, {role}", proxy.url))], " ", view));
     }
     if let Some(tls) = &hop.tls {
         let group = tls.group.as_deref().unwrap_or(ABSENT);
@@ -95,7 +110,7 @@ fn attempt_line(attempt: &Attempt, hop: &Hop) -> String {
     }
 }
 
-fn request_header(hop: &Hop, view: &View<'_>) -> String {
+fn request_header(hop: &Hop, view: &View) -> String {
     if !view.verbose {
         return String::new();
     }
@@ -112,14 +127,14 @@ fn request_header(hop: &Hop, view: &View<'_>) -> String {
     text
 }
 
-fn response(hop: &Hop, error: Option<&Error>, view: &View<'_>) -> String {
+fn response(hop: &Hop, error: Option<&Error>, view: &View) -> String {
     let Some(head) = &hop.exchange.head else { return String::new() };
     let mut text = status_line(head);
     for (name, value) in &head.headers {
         text.push_str(&header_line("", name.as_str(), &escape::bytes(value.as_bytes()), view));
     }
     let size = units::bytes(hop.exchange.received_bytes);
-    let fate = match (view.saved_to.filter(|_| !hop.is_left), error) {
+    let fate = match (hop.saved_to.as_deref(), error) {
         (None, None) => "discarded".to_owned(),
         (Some(path), None) if is_stdout(path) => "written to the standard output".to_owned(),
         (Some(path), None) => format!("saved to {}", escape::text(&path.to_string_lossy())),
@@ -139,13 +154,13 @@ fn status_line(head: &Head) -> String {
     format!("{}\n", paint(status(head.status), line))
 }
 
-fn header_line(prefix: &str, name: &str, value: &str, view: &View<'_>) -> String {
+fn header_line(prefix: &str, name: &str, value: &str, view: &View) -> String {
     let column = prefix.len() + name.len() + 2;
     let value = fold(value, column, view);
     format!("{}{} {value}\n", paint(FAINT, prefix), paint(NAME, format_args!("{name}:")))
 }
 
-fn timing(hop: &Hop, error: Option<&Error>, view: &View<'_>) -> String {
+fn timing(hop: &Hop, error: Option<&Error>, view: &View) -> String {
     let spans = hop.timeline.spans();
     let total = hop.timeline.total().filter(|_| !spans.is_empty());
     let Some(total) = total else { return String::new() };
@@ -160,7 +175,7 @@ fn timing(hop: &Hop, error: Option<&Error>, view: &View<'_>) -> String {
 pub(super) fn flow<'a>(
     items: impl IntoIterator<Item = (&'a str, String)>,
     separator: &str,
-    view: &View<'_>,
+    view: &View,
 ) -> String {
     let mut text = String::new();
     let mut column = 0;
@@ -183,7 +198,7 @@ pub(super) fn flow<'a>(
 }
 
 /// Text that begins in a column, continued with an indentation where a terminal would break it.
-fn fold(text: &str, mut column: usize, view: &View<'_>) -> String {
+fn fold(text: &str, mut column: usize, view: &View) -> String {
     if !view.fold {
         return text.to_owned();
     }
@@ -207,8 +222,8 @@ pub(super) const DOT: &str = " · ";
 mod tests {
     use super::*;
 
-    fn view(width: usize) -> View<'static> {
-        View { width, fold: true, verbose: false, saved_to: None }
+    fn view(width: usize) -> View {
+        View { width, fold: true, verbose: false }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::{
 use crate::{escape, hop::Hop, units};
 
 /// The panel about the connection, empty if there was none.
-pub(super) fn panel(hop: &Hop, view: &View<'_>) -> String {
+pub(super) fn panel(hop: &Hop, view: &View) -> String {
     let Some(report) = hop.socket.as_ref().and_then(|socket| socket.report()) else {
         return String::new();
     };
@@ -68,7 +68,7 @@ fn segments(segs: Option<u64>, bytes: Option<u64>) -> Option<String> {
 }
 
 /// Every field of the operating system's own structure, under the name it has there.
-fn kernel_fields(opened: Option<&TcpInfo>, closed: Option<&TcpInfo>, view: &View<'_>) -> String {
+fn kernel_fields(opened: Option<&TcpInfo>, closed: Option<&TcpInfo>, view: &View) -> String {
     let readings = |info: Option<&TcpInfo>| {
         info.map(|info| info.native().fields().collect::<Vec<_>>()).unwrap_or_default()
     };
@@ -127,7 +127,7 @@ fn describe(warning: &Warning) -> String {
 fn table<'a>(
     title: &str,
     rows: impl IntoIterator<Item = (&'a str, Option<String>, Option<String>)>,
-    view: &View<'_>,
+    view: &View,
 ) -> String {
     let rows: Vec<_> = rows.into_iter().collect();
     let longest = rows.iter().map(|(label, ..)| label.len()).max().unwrap_or_default();

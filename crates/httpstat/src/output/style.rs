@@ -18,6 +18,7 @@ pub(crate) const fn phase(phase: Phase) -> Style {
     let color = match phase {
         Phase::Dns => AnsiColor::Cyan,
         Phase::Connect => AnsiColor::Green,
+        Phase::Proxy => AnsiColor::BrightGreen,
         Phase::Tls => AnsiColor::Magenta,
         Phase::Send => AnsiColor::BrightYellow,
         Phase::Server => AnsiColor::Yellow,

@@ -4,6 +4,7 @@
 mod backend;
 mod failures;
 mod output;
+mod proxies;
 mod redirects;
 mod server;
 mod success;

@@ -133,6 +133,23 @@ fn the_help_lists_the_exit_codes() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn completions_and_manual_know_every_option() {
+    let help = run(&["--help"]).stdout;
+    let options = help.lines().filter_map(|line| {
+        let line = line.trim_start().split_once("--").filter(|(before, _)| before.len() <= 4)?.1;
+        line.split([' ', ',', '=', '[']).next()
+    });
+    let options: Vec<_> = options.filter(|option| !option.is_empty()).collect();
+    assert!(options.len() > 30, "{options:?}");
+    for what in ["bash", "elvish", "fish", "powershell", "zsh", "man"] {
+        let text = run(&["--generate", what]).stdout.replace('\\', "");
+        for option in &options {
+            assert!(text.contains(option), "{what} knows nothing of {option}");
+        }
+    }
+}
+
+#[test]
 fn a_full_disk_is_a_failure_to_write() {
     let url = format!("http://{}/", server::canned(OK));
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();

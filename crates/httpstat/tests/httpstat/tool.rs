@@ -16,12 +16,15 @@ pub(crate) struct Run {
     pub(crate) stderr: String,
 }
 
-/// The command with these arguments, untouched by the environment's wishes about colour.
+/// The command with these arguments, untouched by the environment's wishes about colours and proxies.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_httpstat"));
     command.args(arguments).stdin(Stdio::null());
     for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
         command.env_remove(variable);
+    }
+    for variable in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
+        command.env_remove(variable).env_remove(variable.to_uppercase());
     }
     command
 }
