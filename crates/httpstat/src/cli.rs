@@ -300,7 +300,8 @@ pub(crate) fn definition() -> Command {
 /// That is supposed of every argument unless it is known to be harmless.
 fn may_open_files(definition: &Command, matches: &ArgMatches) -> bool {
     definition.get_arguments().map(|argument| argument.get_id().as_str()).any(|id| {
-        let is_given = matches.value_source(id).is_some_and(|from| from != ValueSource::DefaultValue);
+        let is_given =
+            matches.value_source(id).is_some_and(|from| from != ValueSource::DefaultValue);
         is_given && !OPENS_NO_FILE.contains(&id)
     })
 }

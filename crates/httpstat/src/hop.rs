@@ -84,7 +84,7 @@ impl Hop {
 
     /// Makes the request. What was learnt until a failure stays in `self`.
     pub(crate) async fn measure(&mut self, plan: Plan<'_>, stops: &mut Stops) -> Result<(), Error> {
-        let outcome = stops.heeded_by(self.request(plan)).await;
+        let outcome = stops.heeded_by(Box::pin(self.request(plan))).await;
         self.settle(Instant::now());
         let outcome = outcome.unwrap_or_else(|stop| Err(self.stopped(stop)));
         if let (Ok(()), Some(socket)) = (&outcome, &mut self.socket) {

@@ -63,7 +63,8 @@ pub(crate) fn generate(what: Generated) -> ExitCode {
 /// call that nobody can cancel: a name lookup, or a pipe without a partner.
 fn in_event_loop(work: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(no_event_loop)?;
-    let outcome = runtime.block_on(work);
+    // Not on the stack, where each call on the way would hold a copy.
+    let outcome = runtime.block_on(Box::pin(work));
     runtime.shutdown_background();
     outcome
 }
@@ -114,7 +115,10 @@ async fn measure(cli: &Arc<Cli>, record: &mut Record) -> Result<(), Error> {
         outcome?;
         let Some(ask) = next else { return Ok(()) };
         let roots = trust.clone();
-        prepared = aside(&mut stops, cli.opens_files, move || Prepared::new(*ask, &roots, versions, client)).await?;
+        prepared = aside(&mut stops, cli.opens_files, move || {
+            Prepared::new(*ask, &roots, versions, client)
+        })
+        .await?;
     }
 }
 
