@@ -48,6 +48,8 @@ enum Steering {
     Congestion,
     /// Whether it is one socket or a datagram of messages.
     SockDiag,
+    /// Whether it is any bytes, a certificate, or a damaged one.
+    Certificate,
 }
 
 const TARGETS: &[Target] = &[
@@ -117,6 +119,13 @@ const TARGETS: &[Target] = &[
         max_len: 1 + 1100,
         // Of the facts within.
         lengths: &[104, 232, 280],
+    },
+    Target {
+        name: "certificate",
+        steering: Steering::Certificate,
+        max_len: 1 + 2_000,
+        // Of what it is made of.
+        lengths: &[0, 40, 400],
     },
 ];
 
@@ -233,6 +242,7 @@ impl Target {
                 .collect(),
             Steering::Congestion => (0..10).map(|name| vec![name]).collect(),
             Steering::SockDiag => (0..2).map(|which| vec![which]).collect(),
+            Steering::Certificate => (0..3).map(|which| vec![which]).collect(),
         };
         steerings.into_iter().flat_map(move |steering| {
             self.lengths.iter().flat_map(move |&length| {
@@ -400,6 +410,7 @@ fn files(tools: &Path, programs: &[PathBuf], profile: &Path) -> Result<Vec<File>
         let (library, name) = path.split_once("/src/")?;
         // What asks the running system is no decoder.
         let asks: &[&str] = match library {
+            "httpstat" if name.starts_with("tls/x509/") => &[],
             "tcpinfo" => &["sys/", "sys.rs", "sock.rs"],
             "sockdiag" => {
                 &["sys/", "sys.rs", "socket.rs", "conversation.rs", "lookup.rs", "error.rs"]

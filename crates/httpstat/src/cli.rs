@@ -2,6 +2,7 @@
 
 mod data;
 mod generate;
+mod watch;
 mod way;
 
 use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
@@ -9,7 +10,7 @@ use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
 use anstream::ColorChoice;
 use clap::{
     ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum,
-    parser::ValueSource,
+    error::ErrorKind, parser::ValueSource,
 };
 use hyper::{
     Method,
@@ -23,14 +24,16 @@ use crate::{
     exchange::Versions,
     netrc::Netrc,
     payload::{Data, Payload},
+    repeat::{self, RepeatArgs},
     request::{Ask, HeaderEdit, Wishes},
     route::Route,
     sink::{self, Sink},
     target::{Credentials, Target},
-    tls::Trust,
+    tls::{TlsArgs, Trust},
 };
 use data::DataArgs;
 pub(crate) use generate::Generated;
+pub(crate) use watch::WatchArgs;
 use way::WayArgs;
 
 /// Times one HTTP request phase by phase and shows the TCP socket underneath.
@@ -106,14 +109,6 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "NUMBER", default_value_t = 10)]
     pub(crate) max_redirs: usize,
 
-    /// Accept any certificate
-    #[arg(short = 'k', long)]
-    insecure: bool,
-
-    /// Trust the authorities in this PEM file instead of the system's
-    #[arg(long, value_name = "FILE")]
-    cacert: Option<PathBuf>,
-
     /// Save the body, "-" for the standard output; without it the body is discarded
     ///
     /// The file appears when the body is complete: a failed request leaves no partial file and does
@@ -132,7 +127,7 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) connect_timeout: Option<Duration>,
 
-    /// Limit for the whole run
+    /// Limit for the whole run; with -n, for each run
     #[arg(short = 'm', long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) max_time: Option<Duration>,
 
@@ -157,8 +152,17 @@ pub(crate) struct Cli {
     pub(crate) generate: Option<Generated>,
 
     /// Measure a request to a site that this program serves itself, over HTTPS on loopback
-    #[arg(long, conflicts_with_all = ["url", "insecure", "cacert"])]
+    #[arg(long, conflicts_with_all = ["url", "insecure", "cacert", "cert"])]
     pub(crate) demo: bool,
+
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
+
+    #[command(flatten)]
+    pub(crate) watch: WatchArgs,
+
+    #[command(flatten)]
+    pub(crate) repeat: RepeatArgs,
 
     /// Something was given that may name a file.
     #[arg(skip = true)]
@@ -194,6 +198,9 @@ impl Cli {
         cli.opens_files = may_open_files(&definition, &matches);
         if cli.asks_for_version() {
             Self::command().get_matches_from(["httpstat", "--version"]);
+        }
+        if let Some(why) = cli.repeat.contradiction(cli.output.is_some() || cli.remote_name) {
+            Self::command().error(ErrorKind::ArgumentConflict, why).exit();
         }
         cli
     }
@@ -258,20 +265,12 @@ impl Cli {
         }
     }
 
-    fn method(&self) -> Method {
+    pub(crate) fn method(&self) -> Method {
         match &self.request {
             Some(method) => method.clone(),
             None if self.head => Method::HEAD,
             None if !self.data.parts.is_empty() => Method::POST,
             None => Method::GET,
-        }
-    }
-
-    pub(crate) fn trust(&self) -> Trust {
-        match &self.cacert {
-            _ if self.insecure => Trust::Anybody,
-            Some(path) => Trust::File(path.clone()),
-            None => Trust::System,
         }
     }
 
@@ -306,11 +305,14 @@ fn may_open_files(definition: &Command, matches: &ArgMatches) -> bool {
     })
 }
 
-const OPENS_NO_FILE: [&str; 30] = [
+const OPENS_NO_FILE: &[&str] = &[
     "color",
     "connect_timeout",
     "connect_to",
     "cookie",
+    "count",
+    "demo",
+    "fail_if_slower",
     "format",
     "head",
     "headers",
@@ -319,8 +321,10 @@ const OPENS_NO_FILE: [&str; 30] = [
     "http2_prior_knowledge",
     "insecure",
     "interface",
+    "interval",
     "ipv4",
     "ipv6",
+    "keep_alive",
     "location",
     "max_redirs",
     "max_time",
@@ -332,11 +336,18 @@ const OPENS_NO_FILE: [&str; 30] = [
     "referer",
     "request",
     "resolve",
+    "sample_interval",
+    "timeline",
+    "tls_earlydata",
+    "tls_max",
+    "tls_resume",
+    "tlsv1_2",
+    "tlsv1_3",
     "url",
     "user",
     "user_agent",
     "verbose",
-    "demo",
+    "warmup",
 ];
 
 /// Name and version of this program.
@@ -344,7 +355,7 @@ pub(crate) fn version_line() -> String {
     Cli::command().render_version()
 }
 
-fn seconds(text: &str) -> Result<Duration, &'static str> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, &'static str> {
     let seconds: f64 = text.parse().map_err(|_| "not a number")?;
     if seconds <= 0.0 {
         return Err("must be more than zero");
@@ -366,8 +377,13 @@ fn exit_codes() -> String {
     };
     line(0, "the exchange is complete, whatever the HTTP status");
     line(2, "the command line makes no sense");
-    for kind in Kind::ALL {
-        line(kind.exit_code(), kind.meaning());
+    let mut lines: Vec<_> =
+        Kind::ALL.iter().map(|kind| (kind.exit_code(), kind.meaning())).collect();
+    lines.push((repeat::SLO_EXIT_CODE, "a limit given with --slo was not kept"));
+    lines.push((repeat::SLOWER_EXIT_CODE, "slower than the baseline, with --fail-if-slower"));
+    lines.sort_unstable();
+    for (code, meaning) in lines {
+        line(code, meaning);
     }
     text
 }
@@ -434,7 +450,7 @@ mod tests {
         assert!(opens(&["--proxy-cacert", "file"]));
         let known = definition();
         let is_known = |id| known.get_arguments().any(|argument| argument.get_id() == id);
-        assert!(OPENS_NO_FILE.into_iter().all(is_known));
+        assert!(OPENS_NO_FILE.iter().copied().all(is_known));
     }
 
     #[test]

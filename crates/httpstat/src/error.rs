@@ -45,6 +45,7 @@ pub(crate) enum Kind {
     Empty,
     Send,
     Receive,
+    Identity,
     Certificate,
     Proxy,
     Interrupted,
@@ -53,7 +54,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the exit codes.
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Url,
         Self::Resolve,
         Self::Connect,
@@ -67,6 +68,7 @@ impl Kind {
         Self::Empty,
         Self::Send,
         Self::Receive,
+        Self::Identity,
         Self::Certificate,
         Self::Proxy,
         Self::Interrupted,
@@ -96,13 +98,14 @@ impl Kind {
             Self::Response => (8, "response", "the response is not valid HTTP"),
             Self::Partial => (18, "partial", "the connection ended before the body did"),
             Self::Output => (23, "output", "the output could not be written"),
-            Self::Data => (26, "data", "the file given to --data could not be read"),
+            Self::Data => (26, "data", "a file given to --data or --baseline could not be read"),
             Self::Timeout => (28, "timeout", "a time limit was reached"),
             Self::Handshake => (35, "handshake", "the TLS handshake failed"),
             Self::Redirect => (47, "redirect", "a redirect could not be followed"),
             Self::Empty => (52, "empty", "the server closed without answering"),
             Self::Send => (55, "send", "sending the request failed"),
             Self::Receive => (56, "receive", "receiving the response failed"),
+            Self::Identity => (58, "identity", "the client certificate or its key is unusable"),
             Self::Certificate => (60, "certificate", "the server's certificate is not trusted"),
             Self::Proxy => (97, "proxy", "the proxy did not lead to the server"),
             Self::Interrupted => (130, "interrupted", "interrupted by Ctrl-C"),

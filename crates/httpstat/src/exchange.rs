@@ -21,6 +21,7 @@ use crate::{
     request::Draft,
     sink::Sink,
     stamp::{Stamped, Stamps},
+    watch::Watch,
 };
 
 /// A stream that HTTP can be spoken over, encrypted or not.
@@ -71,16 +72,31 @@ impl Exchange {
     /// Sends the request and takes the head of the response; its body is returned, to be taken.
     pub(crate) async fn ask(
         &mut self,
-        stream: Box<dyn Stream>,
-        http2: bool,
+        line: &mut Line,
         draft: Draft,
         endpoint: &str,
     ) -> Result<Incoming, Error> {
         self.sent_bytes = draft.payload_len();
-        let response = match http2 {
-            true => self.over_http2(stream, draft, endpoint).await?,
-            false => self.over_http1(stream, draft, endpoint).await?,
+        self.stamps = line.stamps.clone();
+        let noted = |payload: Upload| payload.noted_in(&self.stamps);
+        let answered = match &mut line.sender {
+            Sender::Http1(sender) => {
+                let request = draft.into_http1().map(noted);
+                self.sent = Some(Sent::of(&request, "HTTP/1.1"));
+                sender.send_request(request).await
+            }
+            Sender::Http2(sender) => {
+                let request = draft.into_http2()?.map(noted);
+                self.sent = Some(Sent::of(&request, "HTTP/2"));
+                sender.send_request(request).await
+            }
         };
+        let response = answered.map_err(|error| {
+            if failure::is_refusal(&error) {
+                self.stamps.refused();
+            }
+            failure::of_head(&error, &self.stamps.seen(), endpoint)
+        })?;
         self.stamps.head_understood();
         let head = Head::of(&response);
         let body = response.into_body();
@@ -107,48 +123,68 @@ impl Exchange {
         }
         Ok(Instant::now())
     }
+}
 
-    async fn over_http1(
-        &mut self,
+/// A connection that carries one request after the other.
+#[derive(Debug)]
+pub(crate) struct Line {
+    sender: Sender,
+    stamps: Stamps,
+}
+
+#[derive(Debug)]
+enum Sender {
+    Http1(http1::SendRequest<Upload>),
+    Http2(http2::SendRequest<Upload>),
+}
+
+impl Line {
+    /// Begins to speak HTTP.
+    pub(crate) async fn open(
         stream: Box<dyn Stream>,
-        draft: Draft,
+        http2: bool,
         endpoint: &str,
-    ) -> Result<Response<Incoming>, Error> {
-        let stamps = self.stamps.clone();
+    ) -> Result<Self, Error> {
+        let stamps = Stamps::default();
         let failed = |error: hyper::Error| failure::of_head(&error, &stamps.seen(), endpoint);
-        let request = draft.into_http1().map(|payload| payload.noted_in(&stamps));
-        self.sent = Some(Sent::of(&request, "HTTP/1.1"));
-
-        let (mut sender, connection) = http1::Builder::new()
-            .max_headers(MAX_HEADERS)
-            .max_buf_size(MAX_HEAD_LEN)
-            .handshake(TokioIo::new(Stamped::http1(stream, stamps.clone())))
-            .await
-            .map_err(failed)?;
-        tokio::spawn(connection);
-        sender.send_request(request).await.map_err(failed)
+        let sender = if http2 {
+            let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+                .max_header_list_size(MAX_HEADER_LIST_LEN)
+                .initial_stream_window_size(WINDOW_LEN)
+                .initial_connection_window_size(WINDOW_LEN)
+                .handshake(TokioIo::new(Stamped::http2(stream, stamps.clone())))
+                .await
+                .map_err(failed)?;
+            tokio::spawn(connection);
+            Sender::Http2(sender)
+        } else {
+            let (sender, connection) = http1::Builder::new()
+                .max_headers(MAX_HEADERS)
+                .max_buf_size(MAX_HEAD_LEN)
+                .handshake(TokioIo::new(Stamped::http1(stream, stamps.clone())))
+                .await
+                .map_err(failed)?;
+            tokio::spawn(connection);
+            Sender::Http1(sender)
+        };
+        Ok(Self { sender, stamps })
     }
 
-    async fn over_http2(
-        &mut self,
-        stream: Box<dyn Stream>,
-        draft: Draft,
-        endpoint: &str,
-    ) -> Result<Response<Incoming>, Error> {
-        let stamps = self.stamps.clone();
-        let failed = |error: hyper::Error| failure::of_head(&error, &stamps.seen(), endpoint);
-        let request = draft.into_http2()?.map(|payload| payload.noted_in(&stamps));
-        self.sent = Some(Sent::of(&request, "HTTP/2"));
+    /// Lets this watch know of the next response.
+    pub(crate) fn watched_by(&self, watch: &Watch) {
+        self.stamps.watched_by(watch);
+    }
 
-        let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
-            .max_header_list_size(MAX_HEADER_LIST_LEN)
-            .initial_stream_window_size(WINDOW_LEN)
-            .initial_connection_window_size(WINDOW_LEN)
-            .handshake(TokioIo::new(Stamped::http2(stream, stamps.clone())))
-            .await
-            .map_err(failed)?;
-        tokio::spawn(connection);
-        sender.send_request(request).await.map_err(failed)
+    /// Whether the next request can be sent: the last exchange is over and the connection is not.
+    pub(crate) async fn is_free(&mut self) -> bool {
+        let ready = match &mut self.sender {
+            Sender::Http1(sender) => sender.ready().await,
+            Sender::Http2(sender) => sender.ready().await,
+        };
+        if ready.is_ok() {
+            self.stamps.renew();
+        }
+        ready.is_ok()
     }
 }
 

@@ -3,9 +3,10 @@
 use std::{error::Error as _, io};
 
 use crate::{
-    error::{Error, Kind, reason},
+    error::{Error, Kind},
     escape,
     stamp::{End, Seen},
+    tls::reason,
 };
 
 /// Why no response head arrived.
@@ -75,6 +76,15 @@ pub(crate) fn of_body(error: &hyper::Error, seen: &Seen, received: u64, endpoint
          be the whole"
     );
     Error::new(Kind::Partial, message)
+}
+
+/// Whether it is certain that the server has not looked at the request (RFC 9113, section 8.7).
+pub(crate) fn is_refusal(error: &hyper::Error) -> bool {
+    let http2 = error.source().and_then(|why| why.downcast_ref::<h2::Error>());
+    let is_refused = http2.is_some_and(|why| {
+        why.reason() == Some(h2::Reason::REFUSED_STREAM) || (why.is_go_away() && why.is_remote())
+    });
+    error.is_canceled() || is_refused
 }
 
 /// A failure of our own: the request body could not be read.

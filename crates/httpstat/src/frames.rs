@@ -13,7 +13,7 @@ pub(crate) struct Seen {
     pub(crate) end: bool,
 }
 
-/// Follows one direction of a connection that carries a single exchange.
+/// Follows one direction of a connection that carries one exchange after the other.
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
     /// Bytes to pass over before the next frame header.
@@ -69,7 +69,9 @@ impl Frames {
         self.header_len = 0;
         self.skip = u32::from_be_bytes([0, l0, l1, l2]) as usize;
         self.in_message = matches!(kind, DATA | HEADERS | CONTINUATION);
-        self.ending |= matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0;
+        if matches!(kind, DATA | HEADERS) {
+            self.ending = flags & END_STREAM != 0;
+        }
     }
 }
 
@@ -100,6 +102,14 @@ mod tests {
         assert_eq!(frames.feed(&frame(SETTINGS, 1, &[])), Seen::default());
         let request = frames.feed(&frame(HEADERS, END_STREAM, b"hpack"));
         assert_eq!(request, Seen { message: true, end: true });
+    }
+
+    #[test]
+    fn a_second_message_does_not_end_with_the_first() {
+        let mut frames = Frames::default();
+        assert!(frames.feed(&frame(HEADERS, END_STREAM, b"hpack")).end);
+        assert_eq!(frames.feed(&frame(HEADERS, 4, b"hpack")), Seen { message: true, end: false });
+        assert!(frames.feed(&frame(DATA, END_STREAM, b"body")).end);
     }
 
     #[test]

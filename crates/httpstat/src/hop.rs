@@ -8,23 +8,28 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hyper::Method;
-use tokio::time::timeout;
+use hyper::{Method, body::Incoming};
+use tcpinfo::TcpInfo;
+use tokio::{task::yield_now, time::timeout};
 
 use crate::{
     dial::{self, Attempt},
     error::Error,
-    exchange::{Exchange, Stream, Versions},
+    exchange::{Exchange, Line, Stream, Versions},
+    keep::{Kept, Pool, Use},
     proxy::Proxy,
     redirect,
     request::{Ask, Draft},
     route::Route,
+    samples::{History, Moment},
     sink::Sink,
     socket::Socket,
     stop::{Stop, Stops},
     target::{Endpoint, Target},
     timeline::{Phase, Timeline},
-    tls::{self, Session},
+    tls::{self, Repeatable, Session},
+    verdict::{self, Verdict},
+    watch::Watch,
 };
 
 /// A request made and all that was learnt on the way, whether it succeeded or not.
@@ -41,16 +46,38 @@ pub(crate) struct Hop {
     pub(crate) socket: Option<Socket>,
     pub(crate) tls: Option<Session>,
     pub(crate) exchange: Exchange,
+    /// What became of the connection before, where connections are kept.
+    pub(crate) line_use: Option<Use>,
+    /// What the kernel said of a kept connection before and after the request.
+    pub(crate) info_before: Option<TcpInfo>,
+    pub(crate) info_after: Option<TcpInfo>,
     /// Where the body went.
     pub(crate) saved_to: Option<PathBuf>,
     /// What a redirect asks for that is to be followed.
     pub(crate) next: Option<Box<Ask>>,
+    /// What the kernel said on the way, once all has ended.
+    pub(crate) history: History,
+    watch: Watch,
 }
 
 /// Everything that is decided before the clock starts.
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
     pub(crate) draft: Draft,
+    pub(crate) reach: Reach<'a>,
+    /// What the request was made from.
+    pub(crate) ask: Ask,
+    /// Redirects are to be followed.
+    pub(crate) follows: bool,
+    /// Where connections are taken from and left, unless each request gets its own.
+    pub(crate) pool: Option<&'a mut Pool>,
+    /// Taken by the response that leads nowhere else.
+    pub(crate) sink: &'a mut Sink,
+}
+
+/// How the server is reached.
+#[derive(Debug)]
+pub(crate) struct Reach<'a> {
     pub(crate) versions: Versions,
     /// Used for `https` only.
     pub(crate) tls: Option<Arc<tls::Client>>,
@@ -59,14 +86,12 @@ pub(crate) struct Plan<'a> {
     pub(crate) route: &'a Route,
     /// For name lookup, TCP and TLS together; absent means for ever.
     pub(crate) connect_timeout: Option<Duration>,
-    /// What the request was made from, if redirects are to be followed.
-    pub(crate) follows: Option<Ask>,
-    /// Taken by the response that leads nowhere else.
-    pub(crate) sink: &'a mut Sink,
+    /// Whether the request may be sent before the handshake is over.
+    pub(crate) repeatable: Repeatable,
 }
 
 impl Hop {
-    pub(crate) fn new(ask: &Ask) -> Self {
+    pub(crate) fn new(ask: &Ask, interval: Option<Duration>) -> Self {
         Self {
             target: ask.target.clone(),
             method: ask.method.clone(),
@@ -77,14 +102,21 @@ impl Hop {
             socket: None,
             tls: None,
             exchange: Exchange::default(),
+            line_use: None,
+            info_before: None,
+            info_after: None,
             saved_to: None,
             next: None,
+            history: History::default(),
+            watch: Watch::new(interval),
         }
     }
 
     /// Makes the request. What was learnt until a failure stays in `self`.
     pub(crate) async fn measure(&mut self, plan: Plan<'_>, stops: &mut Stops) -> Result<(), Error> {
-        let outcome = stops.heeded_by(Box::pin(self.request(plan))).await;
+        let watch = self.watch.clone();
+        let outcome = stops.heeded_by(watch.beside(Box::pin(self.request(plan)))).await;
+        watch.note(Moment::End);
         self.settle(Instant::now());
         let outcome = outcome.unwrap_or_else(|stop| Err(self.stopped(stop)));
         if let (Ok(()), Some(socket)) = (&outcome, &mut self.socket) {
@@ -97,26 +129,20 @@ impl Hop {
     }
 
     async fn request(&mut self, plan: Plan<'_>) -> Result<(), Error> {
-        let Plan { mut draft, versions, tls, proxy_tls, route, connect_timeout, follows, sink } =
-            plan;
-        let established = self.establish(tls, proxy_tls, route);
-        let stream = match connect_timeout {
-            Some(limit) => timeout(limit, established).await.unwrap_or_else(|_| {
-                Err(self.stopped(Stop::Late { limit, option: "--connect-timeout" }))
-            }),
-            None => established.await,
-        }?;
-        self.timeline.enter(Phase::Send, Instant::now());
-        let forwarder = self.proxy.as_ref().filter(|proxy| proxy.forwards(&self.target));
-        if let Some(proxy) = forwarder {
-            draft.forwarded_by(proxy.authorization());
-        }
-        let is_agreed = self.tls.as_ref().is_some_and(Session::is_http2);
-        let http2 = is_agreed || (versions == Versions::Http2 && forwarder.is_none());
+        let Plan { draft, reach, ask, follows, mut pool, sink } = plan;
         let endpoint = self.target.endpoint().to_string();
-        let body = self.exchange.ask(stream, http2, draft, &endpoint).await?;
+        let kept = match &mut pool {
+            Some(pool) => self.take_over(pool).await,
+            None => None,
+        };
+        let (line, body) = match kept {
+            Some(line) => self.ask_again(line, draft, &ask, &reach, &endpoint).await?,
+            None => self.ask_afresh(draft, &reach, &endpoint).await?,
+        };
+        // Without a sender, HTTP closes the connection as soon as it can.
+        let line = pool.is_some().then_some(line);
         let head = self.exchange.head.as_ref();
-        let next = follows.zip(head).map(|(ask, head)| redirect::next(&ask, head));
+        let next = head.filter(|_| follows).map(|head| redirect::next(&ask, head));
         self.next = next.transpose()?.flatten().map(Box::new);
         let mut skim = Sink::skim();
         let sink = if self.next.is_some() { &mut skim } else { sink };
@@ -126,15 +152,113 @@ impl Hop {
         self.saved_to = sink.path().map(Path::to_owned);
         let ended = self.exchange.take(body, sink, &endpoint).await?;
         self.settle(ended);
+        if let Some((line, pool)) = line.zip(pool) {
+            self.leave(line, pool);
+        }
         mem::take(sink).finish()
     }
 
-    async fn establish(
+    /// Asks over a connection that served an earlier request, or over a new one if it turns out to
+    /// have ended in the meantime.
+    async fn ask_again(
         &mut self,
-        tls: Option<Arc<tls::Client>>,
-        proxy_tls: Option<Arc<tls::Client>>,
-        route: &Route,
-    ) -> Result<Box<dyn Stream>, Error> {
+        mut line: Line,
+        mut draft: Draft,
+        ask: &Ask,
+        reach: &Reach<'_>,
+        endpoint: &str,
+    ) -> Result<(Line, Incoming), Error> {
+        self.timeline.enter(Phase::Send, Instant::now());
+        self.prepare_for_proxy(&mut draft);
+        line.watched_by(&self.watch);
+        let error = match self.exchange.ask(&mut line, draft, endpoint).await {
+            Ok(body) => return Ok((line, body)),
+            Err(error) => error,
+        };
+        // RFC 9110, section 9.2.2: what the server may have acted upon is not repeated by itself.
+        let seen = self.exchange.stamps.seen();
+        let is_repeatable = self.method.is_idempotent() || !seen.may_have_acted();
+        if !(seen.came_too_late() && is_repeatable) {
+            return Err(error);
+        }
+        self.line_use = Some(Use::Replaced);
+        (self.timeline, self.exchange) = (Timeline::default(), Exchange::default());
+        (self.socket, self.tls, self.info_before) = (None, None, None);
+        self.ask_afresh(Draft::new(ask)?, reach, endpoint).await
+    }
+
+    /// Asks over a new connection.
+    async fn ask_afresh(
+        &mut self,
+        mut draft: Draft,
+        reach: &Reach<'_>,
+        endpoint: &str,
+    ) -> Result<(Line, Incoming), Error> {
+        let established = self.establish(reach);
+        let stream = match reach.connect_timeout {
+            Some(limit) => timeout(limit, established).await.unwrap_or_else(|_| {
+                Err(self.stopped(Stop::Late { limit, option: "--connect-timeout" }))
+            }),
+            None => established.await,
+        }?;
+        self.timeline.enter(Phase::Send, Instant::now());
+        let is_forwarded = self.prepare_for_proxy(&mut draft);
+        let is_agreed = self.tls.as_ref().is_some_and(Session::is_http2);
+        let http2 = is_agreed || (reach.versions == Versions::Http2 && !is_forwarded);
+        let mut line = Line::open(stream, http2, endpoint).await?;
+        line.watched_by(&self.watch);
+        let body = self.exchange.ask(&mut line, draft, endpoint).await?;
+        Ok((line, body))
+    }
+
+    /// Words the request for a proxy that asks the server itself, and says whether there is one.
+    fn prepare_for_proxy(&self, draft: &mut Draft) -> bool {
+        let forwarder = self.proxy.as_ref().filter(|proxy| proxy.forwards(&self.target));
+        if let Some(proxy) = forwarder {
+            draft.forwarded_by(proxy.authorization());
+        }
+        forwarder.is_some()
+    }
+
+    /// Takes a connection to the same origin that is still open, if there is one.
+    async fn take_over(&mut self, pool: &mut Pool) -> Option<Line> {
+        let Some(Kept { mut line, socket, tls, proxy, .. }) = pool.take(&self.target.origin())
+        else {
+            self.line_use = Some(Use::Fresh);
+            return None;
+        };
+        // A server that closes right after its answer shall be noticed before and not after the next
+        // request: the first time the event loop hears of it, the second time HTTP does.
+        yield_now().await;
+        yield_now().await;
+        if !line.is_free().await {
+            self.line_use = Some(Use::Replaced);
+            return None;
+        }
+        self.line_use = Some(Use::Reused);
+        self.info_before = socket.info();
+        self.watch.begin(socket.handle.clone());
+        (self.socket, self.tls, self.proxy) = (Some(socket), tls, proxy);
+        Some(line)
+    }
+
+    /// Leaves the connection to the next request, or ends it if there will be none.
+    fn leave(&mut self, line: Line, pool: &mut Pool) {
+        let Some(socket) = &self.socket else { return };
+        self.info_after = socket.info();
+        self.exchange.stamps = self.exchange.stamps.detached();
+        if pool.is_last && self.next.is_none() {
+            return;
+        }
+        let rest = socket.glance();
+        if let Some(socket) = self.socket.replace(rest) {
+            let (tls, proxy) = (self.tls.clone(), self.proxy.clone());
+            pool.put(Kept { origin: self.target.origin(), line, socket, tls, proxy });
+        }
+    }
+
+    async fn establish(&mut self, reach: &Reach<'_>) -> Result<Box<dyn Stream>, Error> {
+        let Reach { route, tls, proxy_tls, .. } = reach;
         let (server, proxy) = route.to(&self.target);
         self.proxy = proxy;
         let proxy = self.proxy.clone();
@@ -142,23 +266,26 @@ impl Hop {
             self.dial(proxy.as_ref().map_or(&server, |proxy| &proxy.endpoint), route).await?;
 
         if let Some(proxy) = proxy {
-            let shakes_hands = proxy.tls_target().zip(proxy_tls);
+            let shakes_hands = proxy.tls_target().zip(proxy_tls.as_ref());
             if shakes_hands.is_some() || !proxy.forwards(&self.target) {
                 self.timeline.enter(Phase::Proxy, Instant::now());
             }
             if let Some((target, client)) = shakes_hands {
-                stream = Box::new(client.handshake(&target, stream).await?.0);
+                stream = client.handshake(&target, Repeatable::No, stream, &mut None).await?;
             }
             if !proxy.forwards(&self.target) {
                 stream = proxy.tunnel(stream, &server).await?;
             }
         }
 
-        let Some(client) = tls.filter(|_| self.target.is_https()) else { return Ok(stream) };
+        let Some(client) = tls.as_ref().filter(|_| self.target.is_https()) else {
+            return Ok(stream);
+        };
         self.timeline.enter(Phase::Tls, Instant::now());
-        let (stream, session) = client.handshake(&self.target, stream).await?;
-        self.tls = Some(session);
-        Ok(Box::new(stream))
+        let stream =
+            client.handshake(&self.target, reach.repeatable, stream, &mut self.tls).await?;
+        self.watch.note(Moment::Tls);
+        Ok(stream)
     }
 
     /// Connects to what stands at the other end of the socket.
@@ -182,15 +309,35 @@ impl Hop {
             return Err(dial::failure(&self.attempts, endpoint));
         };
         let (stream, socket) = Socket::observe(stream);
+        self.watch.begin(socket.handle.clone());
         self.socket = Some(socket);
         Ok(Box::new(stream))
     }
 
-    /// Takes the report of the connection, once it has ended for certain.
+    /// Gives the connection of a failed run that is followed by others the time to end.
+    pub(crate) async fn wind_up(&mut self) {
+        if let Some(socket) = &mut self.socket {
+            socket.closed_within(CLOSING).await;
+        }
+    }
+
+    /// Takes the report of the connection and the end of its handshake, once it has ended for
+    /// certain.
     pub(crate) fn collect(&mut self) {
         if let Some(socket) = &mut self.socket {
             socket.collect();
         }
+        if let Some(tls) = &mut self.tls {
+            tls.settle();
+        }
+        let report = self.socket.as_ref().and_then(Socket::report);
+        self.history = self.watch.history(report);
+    }
+
+    /// What the kernel said last about the connection.
+    pub(crate) fn last_info(&self) -> Option<TcpInfo> {
+        let report = self.socket.as_ref().and_then(Socket::report);
+        self.info_after.or_else(|| report?.closed_info())
     }
 
     /// Bytes of the response body a second, over the whole request.
@@ -207,6 +354,12 @@ impl Hop {
     fn rate(&self, bytes: u64) -> Option<f64> {
         let seconds = self.timeline.total()?.as_secs_f64();
         (seconds > 0.0).then(|| bytes as f64 / seconds)
+    }
+
+    /// Where the time went, and what held the bytes back.
+    pub(crate) fn verdict(&self) -> Verdict {
+        let sent = if self.exchange.sent.is_some() { self.exchange.sent_bytes } else { 0 };
+        verdict::judge(&self.timeline, &self.history, sent, self.exchange.received_bytes)
     }
 
     /// Divides the exchange into its phases and ends the last one.

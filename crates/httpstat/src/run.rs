@@ -2,8 +2,11 @@
 
 use std::{
     io::{self, Write as _},
+    mem,
+    ops::ControlFlow,
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::{runtime::Builder, task::spawn_blocking};
@@ -14,34 +17,58 @@ use crate::{
     error::{Error, Kind, reason},
     escape,
     exchange::Versions,
-    hop::{Hop, Plan},
+    hop::{Hop, Plan, Reach},
+    keep::Pool,
     output::{self, Record, View},
     print::Destination,
     redirect::Trail,
+    repeat::{self, Findings, Progress, RepeatArgs, Run, Series, State, baseline::Baseline},
     request::{Ask, Draft},
+    route::Route,
+    sink::{Sink, write_whole},
     stop::Stops,
     target::{Target, redact},
-    tls::{self, Trust},
+    tls::{self, Repeatable, Trust},
 };
 
 /// Measures what was asked for, prints what was learnt, and says how it went.
 pub(crate) fn run(cli: Cli) -> ExitCode {
     let cli = Arc::new(cli);
-    let mut record = Record::default();
-    record.error = in_event_loop(measure(&cli, &mut record)).err();
-    for hop in &mut record.hops {
-        hop.collect();
-    }
-    let unwritten = print(&cli, &record).err();
+    let mut work = Work::default();
+    let ended = in_event_loop(work.measure(&cli)).err();
+    let error = work.conclude(&cli, ended);
+    // A file that cannot be written is no reason to keep the report back.
+    let unsaved = cli.watch.is_drawn().then(|| in_event_loop(work.draw(&cli)).err()).flatten();
+    let unwritten = in_event_loop(work.publish(&cli)).err();
 
     // A report that is stuck in the standard error keeps all else out of it.
     let is_stuck =
         cli.body_to_stdout() && unwritten.as_ref().is_some_and(|error| error.kind != Kind::Output);
-    let error = record.error.or(unwritten);
-    if let Some(error) = error.as_ref().filter(|_| !is_stuck) {
-        complain(error);
+    let error = error.or(unwritten).or(unsaved);
+    let findings = work.findings();
+    if !is_stuck {
+        findings.complaints(cli.repeat.fail_if_slower).iter().for_each(|line| complain(line));
+        if let Some(error) = &error {
+            complain(&error.to_string());
+        }
     }
-    error.map_or(ExitCode::SUCCESS, |error| ExitCode::from(error.kind.exit_code()))
+    let code = match &error {
+        Some(error) => error.kind.exit_code(),
+        None => findings.exit_code(cli.repeat.fail_if_slower),
+    };
+    ExitCode::from(code)
+}
+
+/// What is being done, and what has come of it.
+#[derive(Default)]
+struct Work {
+    /// Of the only run, or the last one.
+    record: Record,
+    /// Of several runs.
+    series: Option<Series>,
+    baseline: Option<Baseline>,
+    save: Sink,
+    junit: Sink,
 }
 
 /// Writes what other programs make of the command line's definition.
@@ -52,7 +79,7 @@ pub(crate) fn generate(what: Generated) -> ExitCode {
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             let error = Error::new(Kind::Output, format!("cannot write it: {}", reason(&error)));
-            complain(&error);
+            complain(&error.to_string());
             ExitCode::from(error.kind.exit_code())
         }
         _ => ExitCode::SUCCESS,
@@ -69,56 +96,310 @@ fn in_event_loop(work: impl Future<Output = Result<(), Error>>) -> Result<(), Er
     outcome
 }
 
-async fn measure(cli: &Arc<Cli>, record: &mut Record) -> Result<(), Error> {
-    let mut stops = Stops::new(cli.max_time).map_err(no_event_loop)?;
-    let (url, trust) = match &cli.url {
-        Some(url) => (url.clone(), cli.trust()),
-        None => {
-            let demo = Demo::start()?;
-            (demo.url, Trust::Only(demo.certificate))
-        }
-    };
-    record.url = redact(&url);
-    let target = Target::parse(&url)?;
-    target.as_str().clone_into(&mut record.url);
-
-    let route = cli.route()?;
-    let versions = cli.versions();
-    let all = Arc::clone(cli);
-    let roots = trust.clone();
-    let wants_proxy_tls = route.proxies.want_tls();
-    let (mut prepared, mut sink, proxy_tls) = aside(&mut stops, cli.opens_files, move || {
-        let first = Prepared::new(all.ask(target)?, &roots, versions, None)?;
-        let sink = all.sink()?;
-        let proxy_tls = || tls::Client::new(&all.proxy_trust(), Versions::Http1).map(Arc::new);
-        Ok((first, sink, wants_proxy_tls.then(proxy_tls).transpose()?))
-    })
-    .await?;
-    let mut trail = Trail::new(cli.max_redirs);
-    loop {
-        let Prepared { ask, draft, client } = prepared;
-        trail.step(&ask)?;
-        let mut hop = Hop::new(&ask);
-        let plan = Plan {
-            draft,
-            versions,
-            tls: client.clone(),
-            proxy_tls: proxy_tls.clone(),
-            route: &route,
-            connect_timeout: cli.connect_timeout,
-            follows: cli.location.then_some(ask),
-            sink: &mut sink,
+impl Work {
+    async fn measure(&mut self, cli: &Arc<Cli>) -> Result<(), Error> {
+        let mut stops = Stops::new(cli.max_time).map_err(no_event_loop)?;
+        let (url, tls) = match &cli.url {
+            Some(url) => (url.clone(), cli.tls.options()),
+            None => {
+                let demo = Demo::start()?;
+                (demo.url, tls::Options::trusting(Trust::Only(demo.certificate)))
+            }
         };
-        let outcome = hop.measure(plan, &mut stops).await;
-        let next = hop.next.take();
-        record.hops.push(hop);
-        outcome?;
-        let Some(ask) = next else { return Ok(()) };
-        let roots = trust.clone();
-        prepared = aside(&mut stops, cli.opens_files, move || {
-            Prepared::new(*ask, &roots, versions, client)
+        self.record.url = redact(&url);
+        let target = Target::parse(&url)?;
+        target.as_str().clone_into(&mut self.record.url);
+
+        let tls = tls.meant_for(&target).speaking(cli.versions());
+        let mut way = Way::new(cli, tls)?;
+        let all = Arc::clone(cli);
+        let options = way.tls.clone();
+        let wants_proxy_tls = way.route.proxies.want_tls();
+        let (first, mut sink);
+        (first, sink, way.proxy_tls, self.baseline, [self.save, self.junit]) =
+            aside(&mut stops, cli.opens_files, move || {
+                let first = Prepared::new(all.ask(target)?, &options, None)?;
+                let proxy_tls = || {
+                    let trust = all.proxy_trust();
+                    tls::Client::new(&tls::Options::trusting(trust).speaking(Versions::Http1))
+                };
+                let proxy_tls = wants_proxy_tls.then(proxy_tls).transpose()?.map(Arc::new);
+                let baseline = all.repeat.read_baseline()?;
+                let [save, junit] = [&all.repeat.save, &all.repeat.junit];
+                let copies = [Sink::open(save.as_deref())?, Sink::open(junit.as_deref())?];
+                Ok((first, all.sink()?, proxy_tls, baseline, copies))
+            })
+            .await?;
+        if cli.repeat.is_single() {
+            let record = &mut self.record;
+            return way.follow(first, &mut sink, None, &mut stops, record).await.map(drop);
+        }
+        self.measure_all(cli, first, &way, sink, stops).await
+    }
+
+    /// Makes all runs, with those before them that do not count.
+    async fn measure_all(
+        &mut self,
+        cli: &Cli,
+        first: Prepared,
+        way: &Way,
+        mut sink: Sink,
+        mut stops: Stops,
+    ) -> Result<(), Error> {
+        let repeat = &cli.repeat;
+        if repeat.is_series() {
+            self.series = Some(Series::new(&self.record.url, cli));
+        }
+        let mut pool = repeat.keep_alive.then(Pool::default);
+        let mut progress = Progress::new();
+        let (ask, mut client) = (first.ask.clone(), first.client.clone());
+        let mut prepared = Some(first);
+        for number in 1..=repeat.warmup + repeat.count {
+            progress.show(&self.state(number, repeat));
+            let prepared = match prepared.take() {
+                Some(first) => first,
+                None => {
+                    let pause = repeat.interval.unwrap_or_default();
+                    stops
+                        .pause(pause)
+                        .await
+                        .map_err(|stop| stop.error("not all runs were made"))?;
+                    stops.restart();
+                    way.prepare(ask.clone(), client.clone(), &mut stops).await?
+                }
+            };
+            let is_last = number == repeat.warmup + repeat.count;
+            if let Some(pool) = &mut pool {
+                pool.is_last = is_last;
+            }
+            let counted = number.checked_sub(repeat.warmup).filter(|number| *number > 0);
+            let mut record = Record { url: self.record.url.clone(), ..Record::default() };
+            record.number = counted.filter(|_| repeat.is_series());
+            let sink = &mut sink;
+            let pool = pool.as_mut();
+            match way.follow(prepared, sink, pool, &mut stops, &mut record).await {
+                Ok(used) => client = used,
+                Err(error) => {
+                    if let (Some(_), None) = (counted, &self.series) {
+                        self.record = record;
+                        return Err(error);
+                    }
+                    // The run that it interrupts is not one to be counted.
+                    if matches!(error.kind, Kind::Interrupted | Kind::Terminated) {
+                        return Err(error);
+                    }
+                    record.error = Some(error);
+                }
+            }
+            for hop in &mut record.hops {
+                if record.error.is_some() {
+                    hop.wind_up().await;
+                }
+                hop.collect();
+            }
+            progress.erase();
+            match (counted, &mut self.series) {
+                (Some(number), Some(series)) => {
+                    series.runs.push(Run::of(number, &record));
+                    if cli.format == Format::Jsonl && self.pass_on(cli, &record).await?.is_break() {
+                        return Ok(());
+                    }
+                    self.record = record;
+                }
+                (Some(_), None) => self.record = record,
+                (None, _) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn state(&self, number: u32, repeat: &RepeatArgs) -> State {
+        let runs = self.series.as_ref().map(|series| series.runs.as_slice()).unwrap_or_default();
+        let is_warmup = number <= repeat.warmup;
+        State {
+            done: number - 1 - if is_warmup { 0 } else { repeat.warmup },
+            of: if is_warmup { repeat.warmup } else { repeat.count },
+            failed: runs.iter().filter(|run| !run.is_ok()).count(),
+            last: runs.last().and_then(Run::total),
+            is_warmup,
+        }
+    }
+
+    /// Prints a run of a series while the others are still to come, and says whether anybody reads.
+    async fn pass_on(&mut self, cli: &Cli, record: &Record) -> Result<ControlFlow<()>, Error> {
+        let line = output::jsonl(record, &view(cli));
+        let _ = self.save.write(line.clone().into()).await?;
+        print(cli, line).await
+    }
+
+    /// Draws the conclusions, and says why it is no success.
+    fn conclude(&mut self, cli: &Cli, ended: Option<Error>) -> Option<Error> {
+        let (objectives, baseline) = (cli.repeat.objectives(), self.baseline.as_ref());
+        if let Some(series) = &mut self.series {
+            series.cut_short = ended;
+            series.judge(&objectives, baseline);
+            return series.error();
+        }
+        let record = &mut self.record;
+        record.error.clone_from(&ended);
+        record.hops.iter_mut().for_each(Hop::collect);
+        let values = ended.is_none().then(|| repeat::values(&record.hops));
+        let runs = values.as_slice();
+        record.findings = Findings::of(&record.url, runs, &objectives, baseline);
+        ended
+    }
+
+    fn findings(&self) -> &Findings {
+        match &self.series {
+            Some(series) => &series.findings,
+            None => &self.record.findings,
+        }
+    }
+
+    /// Writes the files that show the result, also that of a request that failed; of several runs
+    /// they show the last.
+    async fn draw(&self, cli: &Cli) -> Result<(), Error> {
+        let record = &self.record;
+        let page = cli.watch.html.as_ref().map(|path| (path.clone(), output::html(record)));
+        let picture = cli.watch.svg.as_ref().map(|path| (path.clone(), output::svg(record)));
+        if page.is_none() && picture.is_none() {
+            return Ok(());
+        }
+        let written = spawn_blocking(move || {
+            let written = [page, picture].into_iter().flatten();
+            let written: Vec<_> = written.map(|(path, text)| write_whole(&path, &text)).collect();
+            written.into_iter().collect()
+        });
+        Stops::new(None)
+            .map_err(no_event_loop)?
+            .heeded_by(written)
+            .await
+            .map_err(|stop| stop.error("nobody read what --html or --svg names"))?
+            .map_err(|error| no_event_loop(error.into()))?
+    }
+
+    /// Writes the report where it is wanted. Where one copy cannot be written, the others still are.
+    async fn publish(&mut self, cli: &Cli) -> Result<(), Error> {
+        let view = view(cli);
+        let json = || match (&self.series, cli.format) {
+            (None, Format::Jsonl) => output::jsonl(&self.record, &view),
+            (None, _) => output::json(&self.record, &view),
+            (Some(series), Format::Jsonl) => output::series_jsonl(series),
+            (Some(series), _) => output::series_json(series),
+        };
+        let text = match (&self.series, cli.format) {
+            (None, Format::Pretty) => output::pretty(&self.record, &view),
+            (Some(series), Format::Pretty) => output::series_pretty(series, &view),
+            _ => json(),
+        };
+        let saved = cli.repeat.save.as_ref().map(|_| json());
+        let printed = print(cli, text).await.map(drop);
+        let saved = keep(&mut self.save, saved).await;
+        let junit = cli.repeat.junit.as_ref().map(|_| {
+            let fails_if_slower = cli.repeat.fail_if_slower;
+            match &self.series {
+                Some(series) => repeat::suite(series, &series.findings, fails_if_slower).xml(),
+                None => {
+                    let single = Series::single(&self.record, cli);
+                    repeat::suite(&single, &self.record.findings, fails_if_slower).xml()
+                }
+            }
+        });
+        let told = keep(&mut self.junit, junit).await;
+        printed.and(saved).and(told)
+    }
+}
+
+/// Writes a copy of the result; what was left open because nothing was measured stays as it was.
+async fn keep(sink: &mut Sink, text: Option<String>) -> Result<(), Error> {
+    let Some(text) = text else { return Ok(()) };
+    let mut sink = mem::take(sink);
+    let written = async {
+        let _ = sink.write(text.into()).await?;
+        sink.finish()
+    };
+    Stops::new(None)
+        .map_err(no_event_loop)?
+        .heeded_by(written)
+        .await
+        .map_err(|stop| stop.error("nobody read the result"))?
+}
+
+/// What is the same for every request.
+struct Way {
+    tls: tls::Options,
+    sample_interval: Option<Duration>,
+    versions: Versions,
+    route: Route,
+    proxy_tls: Option<Arc<tls::Client>>,
+    connect_timeout: Option<Duration>,
+    follows: bool,
+    max_redirs: usize,
+    opens_files: bool,
+}
+
+impl Way {
+    fn new(cli: &Cli, tls: tls::Options) -> Result<Self, Error> {
+        Ok(Self {
+            tls,
+            sample_interval: cli.watch.interval(),
+            versions: cli.versions(),
+            route: cli.route()?,
+            proxy_tls: None,
+            connect_timeout: cli.connect_timeout,
+            follows: cli.location,
+            max_redirs: cli.max_redirs,
+            opens_files: cli.opens_files,
         })
-        .await?;
+    }
+
+    /// Makes one run: a request, and those that redirects lead to. Returns what TLS was prepared.
+    async fn follow(
+        &self,
+        first: Prepared,
+        sink: &mut Sink,
+        mut pool: Option<&mut Pool>,
+        stops: &mut Stops,
+        record: &mut Record,
+    ) -> Result<Option<Arc<tls::Client>>, Error> {
+        let mut prepared = first;
+        let mut trail = Trail::new(self.max_redirs);
+        loop {
+            let Prepared { ask, draft, client } = prepared;
+            trail.step(&ask)?;
+            let mut hop = Hop::new(&ask, self.sample_interval);
+            let plan = Plan {
+                draft,
+                reach: Reach {
+                    versions: self.versions,
+                    tls: client.clone(),
+                    proxy_tls: self.proxy_tls.clone(),
+                    route: &self.route,
+                    connect_timeout: self.connect_timeout,
+                    repeatable: Repeatable::of(&ask),
+                },
+                ask,
+                follows: self.follows,
+                pool: pool.as_deref_mut(),
+                sink,
+            };
+            let outcome = hop.measure(plan, stops).await;
+            let next = hop.next.take();
+            record.hops.push(hop);
+            outcome?;
+            let Some(ask) = next else { return Ok(client) };
+            prepared = self.prepare(*ask, client, stops).await?;
+        }
+    }
+
+    async fn prepare(
+        &self,
+        ask: Ask,
+        client: Option<Arc<tls::Client>>,
+        stops: &mut Stops,
+    ) -> Result<Prepared, Error> {
+        let options = self.tls.clone();
+        aside(stops, self.opens_files, move || Prepared::new(ask, &options, client)).await
     }
 }
 
@@ -133,13 +414,12 @@ struct Prepared {
 impl Prepared {
     fn new(
         ask: Ask,
-        trust: &Trust,
-        versions: Versions,
+        options: &tls::Options,
         client: Option<Arc<tls::Client>>,
     ) -> Result<Self, Error> {
         let draft = Draft::new(&ask)?;
         let client = match client {
-            None if ask.target.is_https() => Some(Arc::new(tls::Client::new(trust, versions)?)),
+            None if ask.target.is_https() => Some(Arc::new(tls::Client::new(options)?)),
             client => client,
         };
         Ok(Self { ask, draft, client })
@@ -163,43 +443,40 @@ async fn aside<T: Send + 'static>(
         .map_err(|error| no_event_loop(error.into()))?
 }
 
-/// Writes the report, beside the body if that has the standard output.
-fn print(cli: &Cli, record: &Record) -> Result<(), Error> {
-    let destination = match cli.body_to_stdout() {
-        true => Destination::Stderr,
-        false => Destination::Stdout,
-    };
-    let view = View::new(cli.verbose, destination.is_terminal());
-    let text = match cli.format {
-        Format::Pretty => output::pretty(record, &view),
-        Format::Json => output::json(record),
-        Format::Jsonl => output::jsonl(record),
-    };
-    match destination.begin(cli.color(), text) {
-        Ok(rest) if rest.is_empty() => Ok(()),
-        Ok(rest) => in_event_loop(async {
-            let mut stops = Stops::new(None).map_err(no_event_loop)?;
-            let written = stops.heeded_by(rest.written()).await;
-            unless_unread(written.map_err(|stop| stop.error("nobody read the report"))?)
-        }),
-        Err(error) => unless_unread(Err(error)),
-    }
+/// How the pretty report is laid out.
+fn view(cli: &Cli) -> View {
+    View::new(cli, destination(cli).is_terminal())
 }
 
-/// A reader that has seen enough is no failure, as in `httpstat … | head -1`.
-fn unless_unread(written: io::Result<()>) -> Result<(), Error> {
+fn destination(cli: &Cli) -> Destination {
+    if cli.body_to_stdout() { Destination::Stderr } else { Destination::Stdout }
+}
+
+/// Writes the report, or a part of it, beside the body if that has the standard output. Says whether
+/// its reader wants more.
+async fn print(cli: &Cli, text: String) -> Result<ControlFlow<()>, Error> {
+    let written = match destination(cli).begin(cli.color(), text) {
+        Ok(rest) if rest.is_empty() => Ok(()),
+        Ok(rest) => Stops::new(None)
+            .map_err(no_event_loop)?
+            .heeded_by(rest.written())
+            .await
+            .map_err(|stop| stop.error("nobody read the report"))?,
+        Err(error) => Err(error),
+    };
     match written {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        // The reader has seen enough, as in `httpstat … | head -1`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
         Err(error) => {
             Err(Error::new(Kind::Output, format!("cannot write the report: {}", reason(&error))))
         }
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(ControlFlow::Continue(())),
     }
 }
 
 /// One line on the standard error. If even that is closed, the exit code must do.
-fn complain(error: &Error) {
-    let line = escape::text(&error.to_string());
+fn complain(text: &str) {
+    let line = escape::text(text);
     // A URL, a host name or a certificate may be of any length.
     let end = line.char_indices().nth(MAX_COMPLAINT_LEN).map(|(end, _)| end);
     let line = match end {

@@ -134,6 +134,26 @@ impl Sink {
     }
 }
 
+/// Writes a file at once, so that it appears under its name complete or not at all. Devices and
+/// pipes are written as they are.
+pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), Error> {
+    let written = match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(found) if !found.is_file() => OpenOptions::new()
+            .write(true)
+            .open(path)
+            .and_then(|mut file| file.write_all(text.as_bytes())),
+        _ => Draft::create(path).and_then(|mut draft| {
+            draft.file.write_all(text.as_bytes())?;
+            draft.appear()
+        }),
+    };
+    written.map_err(|error| {
+        let what = format!("cannot write {}: {}", path.display(), reason(&error));
+        Error::new(Kind::Output, what)
+    })
+}
+
 /// Whether this `--output` means the standard output.
 ///
 /// Its other name must not be taken for a file to replace where it has been redirected to one.
@@ -191,12 +211,16 @@ impl Draft {
         Ok(draft)
     }
 
-    fn publish(mut self) -> Result<(), Error> {
-        let published = match self.replaces {
+    fn publish(self) -> Result<(), Error> {
+        let target = self.target.clone();
+        self.appear().map_err(|error| unwritable(&target, &error))
+    }
+
+    fn appear(mut self) -> io::Result<()> {
+        match self.replaces {
             true => fs::rename(&self.temporary, &self.target),
             false => self.rename_to_new(),
-        };
-        published.map_err(|error| unwritable(&self.target, &error))?;
+        }?;
         self.published = true;
         Ok(())
     }
@@ -248,7 +272,7 @@ fn unwritable(path: &Path, error: &io::Error) -> Error {
         io::ErrorKind::AlreadyExists => "; remove it, or give another name with -o",
         _ => "",
     };
-    let message = format!("cannot write the body to {name}: {}{hint}", reason(error));
+    let message = format!("cannot write to {name}: {}{hint}", reason(error));
     Error::new(Kind::Output, message)
 }
 

@@ -2,7 +2,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use conniver::{Conn, Options, Report, Role};
+use conniver::{Conn, Handle, Options, Report, Role};
+use tcpinfo::TcpInfo;
 use tokio::{net::TcpStream, sync::mpsc};
 
 /// What is known about a connection while it lives, and its report afterwards.
@@ -10,6 +11,8 @@ use tokio::{net::TcpStream, sync::mpsc};
 pub(crate) struct Socket {
     pub(crate) local: Option<SocketAddr>,
     pub(crate) remote: Option<SocketAddr>,
+    /// Asks the kernel while others use the connection.
+    pub(crate) handle: Handle,
     coming: mpsc::UnboundedReceiver<Report>,
     report: Option<Report>,
 }
@@ -24,7 +27,20 @@ impl Socket {
             let _ = sender.send(report.clone());
         };
         let options = Options::new().role(Role::Client).category("httpstat").observer(on_close);
-        (options.wrap(stream), Self { local, remote, coming, report: None })
+        let conn = options.wrap(stream);
+        let handle = conn.handle();
+        (conn, Self { local, remote, handle, coming, report: None })
+    }
+
+    /// What the kernel says now, while the connection is in use.
+    pub(crate) fn info(&self) -> Option<TcpInfo> {
+        self.handle.tcp_info()?.ok()
+    }
+
+    /// The same connection for another reader, who will get no report of it.
+    pub(crate) fn glance(&self) -> Self {
+        let (_, coming) = mpsc::unbounded_channel();
+        Self { handle: self.handle.clone(), coming, report: None, ..*self }
     }
 
     /// Gives the connection some time to end in an orderly way.

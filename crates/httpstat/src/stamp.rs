@@ -3,19 +3,29 @@
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::Instant,
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::frames::Frames;
+use crate::{frames::Frames, samples::Moment, watch::Watch};
 
 /// What was observed of one exchange, shared between the stream, the request body and the reader of
 /// the result.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Stamps(Arc<Mutex<Seen>>);
+pub(crate) struct Stamps(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    seen: Mutex<Seen>,
+    /// How many exchanges the connection has carried before this one.
+    round: AtomicU32,
+}
 
 /// The observations themselves.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +46,24 @@ pub(crate) struct Seen {
     /// HTTP has understood the response head.
     head_understood: bool,
     last_write: Option<Instant>,
+    /// Asks the kernel at the first byte.
+    watch: Watch,
+    /// HTTP knows that the server has not looked at the request.
+    refused: bool,
+}
+
+impl Seen {
+    /// Whether the connection ended without a word about the request, as one does that the server
+    /// closes while the request is on its way.
+    pub(crate) fn came_too_late(&self) -> bool {
+        let is_over = self.read.is_some() || self.write_error.is_some() || !self.may_have_acted();
+        self.first_byte.is_none() && is_over
+    }
+
+    /// Whether the server may have acted upon the request.
+    pub(crate) fn may_have_acted(&self) -> bool {
+        self.last_write.is_some() && !self.refused
+    }
 }
 
 /// How reading ended.
@@ -53,9 +81,30 @@ impl Stamps {
         self.with(|seen| seen.clone())
     }
 
+    /// Lets this watch know of the first byte.
+    pub(crate) fn watched_by(&self, watch: &Watch) {
+        self.with(|seen| seen.watch = watch.clone());
+    }
+
+    /// Begins anew, for the next exchange over the same connection.
+    pub(crate) fn renew(&self) {
+        self.with(|seen| *seen = Seen::default());
+        self.0.round.fetch_add(1, Relaxed);
+    }
+
+    /// What was observed, out of the reach of the next exchange.
+    pub(crate) fn detached(&self) -> Self {
+        Self(Arc::new(Shared { seen: Mutex::new(self.seen()), round: AtomicU32::default() }))
+    }
+
     /// Notes that no more of the request body will come.
     pub(crate) fn payload_taken(&self) {
         self.with(|seen| seen.payload_taken = true);
+    }
+
+    /// Notes that the server has not looked at the request, and said so.
+    pub(crate) fn refused(&self) {
+        self.with(|seen| seen.refused = true);
     }
 
     /// Notes that what comes now is the response body.
@@ -64,7 +113,7 @@ impl Stamps {
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
-        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        look(&mut self.0.seen.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -76,6 +125,8 @@ pub(crate) struct Stamped<S> {
     protocol: Protocol,
     /// Nothing is left to note about incoming bytes.
     answered: bool,
+    /// The exchange that the fields above are about.
+    round: u32,
 }
 
 #[derive(Debug)]
@@ -87,14 +138,20 @@ enum Protocol {
 impl<S> Stamped<S> {
     /// For HTTP/1: the request has ended when, after its body, everything is written.
     pub(crate) fn http1(inner: S, stamps: Stamps) -> Self {
-        Self { inner, stamps, protocol: Protocol::Http1 { unanswered: 0 }, answered: false }
+        Self {
+            inner,
+            stamps,
+            protocol: Protocol::Http1 { unanswered: 0 },
+            answered: false,
+            round: 0,
+        }
     }
 
     /// For HTTP/2: both messages are told from the rest by their frames.
     pub(crate) fn http2(inner: S, stamps: Stamps) -> Self {
         let protocol =
             Protocol::Http2 { sent: Frames::from_client(), received: Frames::from_server() };
-        Self { inner, stamps, protocol, answered: false }
+        Self { inner, stamps, protocol, answered: false, round: 0 }
     }
 
     fn wrote<'a>(
@@ -107,8 +164,9 @@ impl<S> Stamped<S> {
             Ok(written) => *written,
             Err(error) => return self.write_failed(error),
         };
+        self.stamps.with(|seen| seen.last_write = Some(begun));
         match &mut self.protocol {
-            Protocol::Http1 { .. } => self.stamps.with(|seen| seen.last_write = Some(begun)),
+            Protocol::Http1 { .. } => {}
             Protocol::Http2 { sent, .. } => {
                 for piece in pieces {
                     let taken = left.min(piece.len());
@@ -150,8 +208,28 @@ impl<S> Stamped<S> {
             seen.beginning.extend(bytes.iter().take(room));
             if is_answer {
                 seen.first_byte.get_or_insert(now);
+                seen.watch.note(Moment::FirstByte);
             }
         });
+    }
+
+    /// Keeps in step with bytes about which nothing is left to note.
+    fn pass_over(&mut self, bytes: &[u8]) {
+        if let Protocol::Http2 { received, .. } = &mut self.protocol {
+            received.feed(bytes);
+        }
+    }
+
+    /// Begins anew with each exchange.
+    fn keep_up(&mut self) {
+        let round = self.stamps.0.round.load(Relaxed);
+        if round != self.round {
+            self.round = round;
+            self.answered = false;
+            if let Protocol::Http1 { unanswered } = &mut self.protocol {
+                *unanswered = 0;
+            }
+        }
     }
 
     /// Whether a server keeps HTTP/1 busy with something that never becomes a response.
@@ -182,6 +260,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stamped<S> {
         match &result {
             Ok(()) => {
                 let bytes = buf.filled().get(before..).unwrap_or_default();
+                self.keep_up();
                 if self.is_excessive(bytes.len()) {
                     self.read_ended(End::Excessive);
                     return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
@@ -189,7 +268,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stamped<S> {
                 match bytes {
                     [] if had_room => self.read_ended(End::Closed),
                     bytes if !self.answered => self.read(bytes),
-                    _ => {}
+                    bytes => self.pass_over(bytes),
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
@@ -242,11 +321,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stamped<S> {
     }
 }
 
-/// `io::Error` is not `Clone`; the code, or else kind and text, are what messages need.
+/// `io::Error` is not `Clone`; the code, what TLS says, or else kind and text, are what messages
+/// need.
 fn duplicate(error: &io::Error) -> io::Error {
-    match error.raw_os_error() {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => io::Error::new(error.kind(), error.to_string()),
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match (error.raw_os_error(), inner) {
+        (Some(code), _) => io::Error::from_raw_os_error(code),
+        (None, Some(tls)) => io::Error::new(error.kind(), tls.clone()),
+        (None, None) => io::Error::new(error.kind(), error.to_string()),
     }
 }
 
@@ -301,6 +383,22 @@ mod tests {
         server.write_all(&[0, 0, 0, 1, 4, 0, 0, 0, 1]).await.unwrap();
         stream.read_exact(&mut [0; 9]).await.unwrap();
         assert!(stamps.seen().first_byte.is_some());
+    }
+
+    #[tokio::test]
+    async fn each_exchange_of_a_connection_has_its_own_first_byte() {
+        let (client, mut server) = duplex(1024);
+        let stamps = Stamps::default();
+        let mut stream = Stamped::http1(client, stamps.clone());
+        server.write_all(b"first").await.unwrap();
+        stream.read_exact(&mut [0; 5]).await.unwrap();
+        let first = stamps.detached();
+        stamps.renew();
+        assert_eq!(stamps.seen().first_byte, None);
+        server.write_all(b"second").await.unwrap();
+        stream.read_exact(&mut [0; 6]).await.unwrap();
+        assert_eq!(stamps.seen().beginning, b"second");
+        assert!(stamps.seen().first_byte > first.seen().first_byte);
     }
 
     #[test]

@@ -72,6 +72,19 @@ impl Stops {
         Ok(Self { limit, begun: Instant::now(), interrupt: tokio::signal::windows::ctrl_c()? })
     }
 
+    /// Counts the limit from now on.
+    pub(crate) fn restart(&mut self) {
+        self.begun = Instant::now();
+    }
+
+    /// Does nothing for some time, however long the limit is.
+    pub(crate) async fn pause(&mut self, time: Duration) -> Result<(), Stop> {
+        tokio::select! {
+            () = tokio::time::sleep(time) => Ok(()),
+            stop = self.signal() => Err(stop),
+        }
+    }
+
     /// Does the work, unless something stops it.
     pub(crate) async fn heeded_by<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Stop> {
         let limit = self.limit.unwrap_or(Duration::MAX);

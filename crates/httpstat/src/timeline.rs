@@ -22,6 +22,17 @@ pub(crate) enum Phase {
 }
 
 impl Phase {
+    /// Every phase, in the order in which they happen.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Dns,
+        Self::Connect,
+        Self::Proxy,
+        Self::Tls,
+        Self::Send,
+        Self::Server,
+        Self::Transfer,
+    ];
+
     /// The name in the JSON output.
     pub(crate) const fn key(self) -> &'static str {
         match self {

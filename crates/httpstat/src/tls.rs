@@ -1,104 +1,152 @@
 //! The TLS handshake and what was agreed in it.
 
 pub(crate) mod backend;
+mod early;
+mod failure;
+mod identity;
+mod notes;
+mod options;
+mod session;
 mod trust;
+pub(crate) mod x509;
 
-use std::{io, sync::Arc};
-
-use rustls::{
-    AlertDescription, CertificateError, ClientConfig, ClientConnection, InvalidMessage,
-    ProtocolVersion, pki_types::ServerName,
+use std::{
+    collections::HashMap,
+    future::poll_fn,
+    ops::DerefMut,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
 };
-use serde::Serialize;
+
+use hyper::Method;
+use rustls::{ClientConfig, client::Resumption, pki_types::ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::TlsConnector;
 use url::Host;
 
 use crate::{
-    error::{Error, Kind, reason},
-    exchange::Versions,
+    error::{Error, Kind},
+    exchange::Stream,
     memory,
+    request::Ask,
     target::Target,
 };
+use early::Early;
+pub(crate) use failure::reason;
+pub(crate) use notes::ClientCertificate;
+use notes::{Noting, Presenting};
+pub(crate) use options::{Options, TlsArgs};
+pub(crate) use session::{Authority, Chain, EarlyData, Handshake, Seen, Session, hex};
 pub(crate) use trust::Trust;
 
-/// Everything about TLS that can be prepared before the clock starts.
+/// Everything about TLS that can be prepared before the clock starts, for all connections of a run.
 #[derive(Debug)]
 pub(crate) struct Client {
     config: Arc<ClientConfig>,
-    checks_certificates: bool,
+    /// For other hosts than the one that the user's certificate is meant for.
+    anonymous: Arc<ClientConfig>,
+    intended: Option<Host>,
+    authority: Authority,
+    early_data: bool,
+    /// What was agreed on with whom, which early data must be written for.
+    protocols: Mutex<HashMap<ServerName<'static>, Option<String>>>,
+}
+
+/// Whether a request does no harm when it is sent twice, as those with early data can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeatable {
+    Yes,
+    No,
+}
+
+impl Repeatable {
+    pub(crate) fn of(ask: &Ask) -> Self {
+        let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&ask.method);
+        if is_safe && ask.payload.is_none() { Self::Yes } else { Self::No }
+    }
 }
 
 impl Client {
-    pub(crate) fn new(trust: &Trust, versions: Versions) -> Result<Self, Error> {
+    pub(crate) fn new(options: &Options) -> Result<Self, Error> {
         // Each record is decrypted into memory of its own.
         memory::keep_freed();
         let provider = backend::provider().map_err(|why| Error::new(Kind::Handshake, why))?;
-        let mut config = trust.client_config(Arc::new(provider))?;
-        config.alpn_protocols = match versions {
-            Versions::Both => vec![HTTP2.to_vec(), HTTP1.to_vec()],
-            Versions::Http1 => vec![HTTP1.to_vec()],
-            Versions::Http2 => vec![HTTP2.to_vec()],
-        };
-        let checks_certificates = !matches!(trust, Trust::Anybody);
-        Ok(Self { config: Arc::new(config), checks_certificates })
+        let provider = Arc::new(provider);
+        let identity = options.identity.as_ref();
+        let identity = identity
+            .map(|(certificate, key)| identity::read(certificate, key.as_deref(), &provider))
+            .transpose()?;
+        let verifier = options.trust.verifier(&provider)?;
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&options.versions()?)
+            .map_err(|error| Error::new(Kind::Handshake, error.to_string()))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Noting(verifier)))
+            .with_client_cert_resolver(Arc::new(Presenting::to_whoever_asks(identity)));
+        config.alpn_protocols.clone_from(&options.protocols);
+        config.enable_early_data = options.early_data;
+        if !options.resumes {
+            config.resumption = Resumption::disabled();
+        }
+        let mut anonymous = config.clone();
+        anonymous.client_auth_cert_resolver = Arc::new(Presenting::withheld());
+        Ok(Self {
+            config: Arc::new(config),
+            anonymous: Arc::new(anonymous),
+            intended: options.identity.is_some().then(|| options.host.clone()).flatten(),
+            authority: options.trust.authority(),
+            early_data: options.early_data,
+            protocols: Mutex::default(),
+        })
     }
 
-    /// Shakes hands over `stream`.
+    /// Shakes hands over `stream`, or leaves that to the first write if the request can go along.
+    ///
+    /// What is learnt on the way is in `session` also when it fails.
     pub(crate) async fn handshake<S>(
         &self,
         target: &Target,
+        repeatable: Repeatable,
         stream: S,
-    ) -> Result<(TlsStream<S>, Session), Error>
+        session: &mut Option<Session>,
+    ) -> Result<Box<dyn Stream>, Error>
     where
-        S: AsyncRead + AsyncWrite + Unpin,
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let name = server_name(target)?;
-        let stream = TlsConnector::from(Arc::clone(&self.config))
-            .connect(name, stream)
-            .await
-            .map_err(|error| failure(&error, target))?;
-        let session = Session::of(stream.get_ref().1, self.checks_certificates);
-        Ok((stream, session))
-    }
-}
-
-/// What both sides agreed on.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Session {
-    pub(crate) version: String,
-    /// As IANA spells it.
-    pub(crate) cipher: String,
-    /// The key exchange group.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) group: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) alpn: Option<String>,
-    /// Whether the server proved who it is.
-    pub(crate) verified: bool,
-}
-
-impl Session {
-    pub(crate) fn is_http2(&self) -> bool {
-        self.alpn.as_deref().is_some_and(|alpn| alpn.as_bytes() == HTTP2)
-    }
-
-    fn of(connection: &ClientConnection, verified: bool) -> Self {
-        Self {
-            version: match connection.protocol_version() {
-                Some(ProtocolVersion::TLSv1_3) => "TLS 1.3".to_owned(),
-                Some(ProtocolVersion::TLSv1_2) => "TLS 1.2".to_owned(),
-                other => format!("{other:?}"),
-            },
-            cipher: connection.negotiated_cipher_suite().map_or_else(String::new, |suite| {
-                format!("{:?}", suite.suite()).replace("TLS13_", "TLS_")
-            }),
-            group: connection
-                .negotiated_key_exchange_group()
-                .map(|group| format!("{:?}", group.name())),
-            alpn: connection.alpn_protocol().map(|alpn| String::from_utf8_lossy(alpn).into_owned()),
-            verified,
+        let is_intended = self.intended.as_ref().is_none_or(|host| *host == target.host());
+        let config = if is_intended { &self.config } else { &self.anonymous };
+        let mut connecting = TlsConnector::from(Arc::clone(config))
+            .early_data(self.early_data && repeatable == Repeatable::Yes)
+            .connect(name.clone(), stream);
+        let begin = || Session::new(config.crypto_provider(), self.authority);
+        let connected = poll_fn(|cx| {
+            let (polled, notes) = notes::collect(|| Pin::new(&mut connecting).poll(cx));
+            if !notes.is_empty() {
+                session.get_or_insert_with(begin).note(notes);
+            }
+            polled
+        })
+        .await;
+        let stream = connected.map_err(|error| failure::failure(&error, target))?;
+        let session = session.get_or_insert_with(begin);
+        let (_, connection) = stream.get_ref();
+        if connection.is_handshaking() {
+            session.alpn = self.protocols().get(&name).cloned().flatten();
+            session.early_data = Some(EarlyData::Offered);
+            let late = Arc::new(Mutex::new(session.clone()));
+            session.late = Some(Arc::clone(&late));
+            return Ok(Box::new(Early::new(stream, late)));
         }
+        session.agree(connection);
+        if self.early_data {
+            self.protocols().insert(name, session.alpn.clone());
+        }
+        Ok(Box::new(stream))
+    }
+
+    fn protocols(&self) -> impl DerefMut<Target = HashMap<ServerName<'static>, Option<String>>> {
+        self.protocols.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -113,81 +161,5 @@ fn server_name(target: &Target) -> Result<ServerName<'static>, Error> {
     })
 }
 
-fn failure(error: &io::Error, target: &Target) -> Error {
-    let endpoint = target.endpoint();
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let (kind, message) = match inner {
-        Some(rustls::Error::InvalidCertificate(why)) => (
-            Kind::Certificate,
-            format!(
-                "the certificate of {endpoint} is not trusted: {}; {}",
-                distrust(why, target),
-                remedy(why)
-            ),
-        ),
-        Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => (
-            Kind::Handshake,
-            format!("{endpoint} does not speak TLS; try http:// instead of https://"),
-        ),
-        Some(rustls::Error::AlertReceived(alert)) => (
-            Kind::Handshake,
-            format!("{endpoint} refused the handshake with the alert {alert:?}{}", hint(*alert)),
-        ),
-        Some(other) => (Kind::Handshake, format!("with {endpoint}: {other}")),
-        None if error.kind() == io::ErrorKind::UnexpectedEof => (
-            Kind::Handshake,
-            format!("{endpoint} closed the connection during the handshake; does it speak TLS?"),
-        ),
-        None => (
-            Kind::Handshake,
-            format!("with {endpoint}: {}; does the port speak TLS?", reason(error)),
-        ),
-    };
-    Error::new(kind, message)
-}
-
-fn remedy(why: &CertificateError) -> &'static str {
-    match why {
-        CertificateError::UnknownIssuer => {
-            "accept it with -k, or trust its issuer with --cacert FILE"
-        }
-        _ => "accept it with -k",
-    }
-}
-
-fn distrust(why: &CertificateError, target: &Target) -> String {
-    match why {
-        CertificateError::UnknownIssuer => "its issuer is unknown".to_owned(),
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "it has expired".to_owned()
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "it is not valid yet".to_owned()
-        }
-        CertificateError::NotValidForName => format!("it is not valid for {}", target.host()),
-        CertificateError::NotValidForNameContext { presented, .. } => {
-            let names: Vec<_> = presented.iter().take(SHOWN_NAMES).map(String::as_str).collect();
-            format!("it is valid for {}, not for {}", names.join(", "), target.host())
-        }
-        CertificateError::Other(why) => match why.to_string().as_str() {
-            "CaUsedAsEndEntity" => {
-                "it is that of a certificate authority, not of a server".to_owned()
-            }
-            why => why.to_owned(),
-        },
-        other => other.to_string(),
-    }
-}
-
-fn hint(alert: AlertDescription) -> &'static str {
-    match alert {
-        AlertDescription::ProtocolVersion => "; it may support only versions older than TLS 1.2",
-        AlertDescription::UnrecognisedName => "; it knows no site of this name",
-        AlertDescription::CertificateRequired => "; it wants a client certificate",
-        _ => "",
-    }
-}
-
 const HTTP1: &[u8] = b"http/1.1";
 const HTTP2: &[u8] = b"h2";
-const SHOWN_NAMES: usize = 3;

@@ -16,7 +16,7 @@ use std::{
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 
-use tool::{Run, command, hop, run};
+use tool::{Run, check, command, hop, run};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -26,6 +26,9 @@ fn main() -> ExitCode {
         trial("a_refused_leg_does_not_kill_the_request", has_namespaces(), a_refused_leg),
         trial("a_family_can_be_chosen", has_namespaces(), a_family_can_be_chosen),
         trial("an_interrupt_shows_what_is_known", has_kill(), an_interrupt_shows_what_is_known),
+        trial("an_interrupted_series_shows_what_was_done", has_kill(), an_interrupted_series),
+        trial("progress_is_shown_and_erased", has_terminals(), progress_is_shown_and_erased),
+        trial("junit_is_read_by_another_parser", has_python(), junit_is_read_by_another_parser),
         trial("a_signal_leaves_no_file", has_kill(), a_signal_leaves_no_file),
         trial("a_signal_ends_a_report_nobody_reads", has_kill(), a_signal_ends_a_stuck_report),
         trial("a_pipe_without_partner_ends_at_the_limit", has_fifo(), a_pipe_without_partner),
@@ -90,6 +93,91 @@ fn an_interrupt_shows_what_is_known() {
     assert_eq!(run.code, 130, "{run:?}");
     assert!(run.stdout.contains("Server processing"), "{run:?}");
     assert!(run.complaint().contains("no response from"), "{run:?}");
+}
+
+/// The third request gets no answer, and then the command is interrupted.
+fn an_interrupted_series() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let saved = folder.path().join("saved.json");
+    let child = piped(&[&url, "-n", "100", "--save", saved.to_str().unwrap()]);
+    let mut answered = 0;
+    let waiting = loop {
+        let mut stream = listener.accept().unwrap().0;
+        let mut head = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+        head.find(String::is_empty).unwrap();
+        if answered == 2 {
+            break stream;
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+        answered += 1;
+    };
+    kill("-INT", &child);
+    let run = Run::from(child.wait_with_output().unwrap());
+    drop(waiting);
+    assert_eq!(run.code, 130, "{run:?}");
+    assert!(run.stdout.contains("2 of 100 runs over fresh connections · 2 succeeded"), "{run:?}");
+    assert!(run.complaint().contains("Ctrl-C"), "{run:?}");
+    let saved = check(&std::fs::read_to_string(saved).unwrap());
+    assert_eq!(saved["error"]["kind"], "interrupted");
+    assert_eq!(saved["statistics"]["total"]["count"], 2);
+}
+
+/// What the line shows at any time, and at the end, is found out by doing what a terminal does.
+fn progress_is_shown_and_erased() {
+    let url = format!("http://127.0.0.1:{}/", serve(LOOPBACK[0]));
+    let httpstat = command(&[&url, "-n", "4", "--warmup", "1"]);
+    let script = "import os, pty, subprocess, sys\n\
+                  ours, theirs = pty.openpty()\n\
+                  child = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, stderr=theirs)\n\
+                  os.close(theirs)\n\
+                  os.set_blocking(ours, False)\n\
+                  try:\n\
+                  \x20   while part := os.read(ours, 65536): sys.stderr.buffer.write(part)\n\
+                  except OSError: pass\n\
+                  sys.stdout.buffer.write(child.stdout)\n";
+    let output = Command::new("python3")
+        .args(["-c", script])
+        .arg(httpstat.get_program())
+        .args(httpstat.get_args())
+        .output();
+    let run = Run::from(output.unwrap());
+    let mut line = Vec::new();
+    let mut column = 0;
+    let mut seen = Vec::new();
+    for c in run.stderr.chars() {
+        match c {
+            '\r' => {
+                seen.push(line.iter().collect::<String>().trim_end().to_owned());
+                column = 0;
+            }
+            c => {
+                line.resize(line.len().max(column + 1), ' ');
+                line[column] = c;
+                column += 1;
+            }
+        }
+    }
+    for part in ["warm-up ", " 1/4", " 3/4"] {
+        assert!(seen.iter().any(|line| line.contains(part)), "{part:?} is not in {seen:?}");
+    }
+    assert!(line.iter().all(|c| *c == ' ') && column == 0, "{line:?}");
+    assert!(run.stdout.contains("4 of 4 runs"), "{run:?}");
+}
+
+fn junit_is_read_by_another_parser() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("junit.xml");
+    let url = format!("http://127.0.0.1:{}/?a&b='%22<\u{85}\u{ffff}>", serve(LOOPBACK[0]));
+    let limits = ["--slo", "total<0,tls=1", "--junit", path.to_str().unwrap()];
+    assert_eq!(run(&[[url.as_str()].as_slice(), &limits].concat()).code, 4);
+    let script = "import sys, xml.etree.ElementTree as tree\n\
+                  suite = tree.parse(sys.argv[1]).getroot().find('testsuite')\n\
+                  tags = [child.tag for case in suite for child in case]\n\
+                  print(suite.get('tests'), len(suite), *tags)\n";
+    let output = Command::new("python3").args(["-c", script]).arg(&path).output().unwrap();
+    assert_eq!(Run::from(output).stdout, "7 7 failure skipped\n");
 }
 
 fn a_signal_leaves_no_file() {
@@ -216,6 +304,10 @@ fn serve(ip: IpAddr) -> u16 {
 fn has_python() -> bool {
     let version = Command::new("python3").arg("--version").stdout(Stdio::null()).status();
     version.is_ok_and(|status| status.success())
+}
+
+fn has_terminals() -> bool {
+    cfg!(unix) && has_python()
 }
 
 fn has_kill() -> bool {

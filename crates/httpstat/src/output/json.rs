@@ -4,40 +4,63 @@ use std::{net::IpAddr, time::Duration};
 
 use conniver::Report;
 use serde::{Serialize, Serializer};
+use tcpinfo::TcpInfo;
 
-use super::Record;
+use super::{Record, View, history::HistoryView, repeat_json::FindingsView, verdict::VerdictView};
 use crate::{
     dial::{Attempt, Outcome},
     error::Error,
     escape::{invalid_only, is_treacherous},
     exchange::Head,
     hop::Hop,
+    keep::Use,
     timeline::Timeline,
     tls::Session,
+    verdict::Verdict,
 };
 
 /// The object over several lines.
-pub(crate) fn json(record: &Record) -> String {
-    finish(serde_json::to_string_pretty(&Document::of(record)))
+pub(crate) fn json(record: &Record, view: &View) -> String {
+    let verdicts = verdicts(record);
+    finish(serde_json::to_string_pretty(&Document::of(record, &verdicts, view.has_samples())))
 }
 
 /// The object on one line.
-pub(crate) fn jsonl(record: &Record) -> String {
-    finish(serde_json::to_string(&Document::of(record)))
+pub(crate) fn jsonl(record: &Record, view: &View) -> String {
+    let verdicts = verdicts(record);
+    finish(serde_json::to_string(&Document::of(record, &verdicts, view.has_samples())))
+}
+
+/// The same to look things up in, without the samples.
+///
+/// By way of the text, which is there anyway: to serialize once more is a tenth of a megabyte.
+pub(super) fn value(record: &Record) -> serde_json::Value {
+    let verdicts = verdicts(record);
+    let text = finish(serde_json::to_string(&Document::of(record, &verdicts, false)));
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+fn verdicts(record: &Record) -> Vec<Verdict> {
+    record.hops.iter().map(Hop::verdict).collect()
 }
 
 #[derive(Serialize)]
 struct Document<'a> {
     schema_version: u32,
+    /// Of a series.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<u32>,
     url: &'a str,
     ok: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Failure<'a>>,
     hops: Vec<Request<'a>>,
+    #[serde(flatten)]
+    findings: FindingsView<'a>,
 }
 
 #[derive(Serialize)]
-struct Failure<'a> {
+pub(super) struct Failure<'a> {
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     phase: Option<&'static str>,
@@ -48,6 +71,9 @@ struct Failure<'a> {
 #[derive(Serialize)]
 struct Request<'a> {
     request: RequestLine<'a>,
+    /// Only where connections are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection_use: Option<Use>,
     timings_ms: Timings<'a>,
     #[serde(skip_serializing_if = "<[IpAddr]>::is_empty")]
     dns_answers: &'a [IpAddr],
@@ -62,6 +88,12 @@ struct Request<'a> {
     speed: Option<Speed>,
     #[serde(skip_serializing_if = "Option::is_none")]
     connection: Option<&'a Report>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    socket: Option<HistoryView<'a>>,
+    verdict: VerdictView<'a>,
+    /// In the place of the report of a connection that the next request goes on with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept_info: Option<&'a TcpInfo>,
 }
 
 #[derive(Serialize)]
@@ -121,19 +153,26 @@ struct Speed {
 struct Timings<'a>(&'a Timeline);
 
 impl<'a> Document<'a> {
-    fn of(record: &'a Record) -> Self {
+    fn of(record: &'a Record, verdicts: &'a [Verdict], with_samples: bool) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
+            run: record.number,
             url: &record.url,
             ok: record.error.is_none(),
             error: record.error.as_ref().map(Failure::of),
-            hops: record.hops.iter().map(Request::of).collect(),
+            hops: record
+                .hops
+                .iter()
+                .zip(verdicts)
+                .map(|(hop, verdict)| Request::of(hop, verdict, with_samples))
+                .collect(),
+            findings: FindingsView::of(&record.findings),
         }
     }
 }
 
 impl<'a> Failure<'a> {
-    fn of(error: &'a Error) -> Self {
+    pub(super) fn of(error: &'a Error) -> Self {
         Self {
             kind: error.kind.name(),
             phase: error.phase.map(|phase| phase.key()),
@@ -144,10 +183,11 @@ impl<'a> Failure<'a> {
 }
 
 impl<'a> Request<'a> {
-    fn of(hop: &'a Hop) -> Self {
+    fn of(hop: &'a Hop, verdict: &'a Verdict, with_samples: bool) -> Self {
         let attempts = hop.attempts.iter().map(|attempt| AttemptView::of(attempt, &hop.timeline));
         Self {
             request: RequestLine { method: hop.method.as_str(), url: hop.target.as_str() },
+            connection_use: hop.line_use,
             timings_ms: Timings(&hop.timeline),
             dns_answers: &hop.answers,
             attempts: attempts.collect(),
@@ -159,6 +199,9 @@ impl<'a> Request<'a> {
             response: hop.exchange.head.as_ref().map(|head| Response::of(head, hop)),
             speed: Speed::of(hop),
             connection: hop.socket.as_ref().and_then(|socket| socket.report()),
+            socket: HistoryView::of(hop, with_samples),
+            verdict: VerdictView::of(verdict),
+            kept_info: hop.info_after.as_ref(),
         }
     }
 }
@@ -228,7 +271,7 @@ fn milliseconds(time: Duration) -> f64 {
 /// Escapes what JSON allows in a string but a terminal would act on.
 ///
 /// Outside of strings such characters do not occur, line feeds apart.
-fn finish(json: serde_json::Result<String>) -> String {
+pub(super) fn finish(json: serde_json::Result<String>) -> String {
     // All keys are strings and no implementation of `Serialize` here fails.
     let json = json.unwrap_or_default();
     let mut safe = String::with_capacity(json.len() + 1);
@@ -247,29 +290,31 @@ fn finish(json: serde_json::Result<String>) -> String {
     safe
 }
 
-const SCHEMA_VERSION: u32 = 1;
+pub(super) const SCHEMA_VERSION: u32 = 1;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::Kind;
 
+    const VIEW: View = View { width: 80, fold: false, verbose: false, timeline: false };
+
     #[test]
     fn no_control_character_leaves_and_none_is_lost() {
         let url = "http://h/\u{7f}\u{9b}2J\u{202e}\u{e0041}\u{1b}";
         let record = Record { url: url.to_owned(), ..Record::default() };
-        for text in [json(&record), jsonl(&record)] {
+        for text in [json(&record, &VIEW), jsonl(&record, &VIEW)] {
             assert!(!text.chars().any(|c| c != '\n' && is_treacherous(c)), "{text}");
             let value: serde_json::Value = serde_json::from_str(&text).unwrap();
             assert_eq!(value["url"], url);
         }
-        assert_eq!(jsonl(&record).lines().count(), 1);
+        assert_eq!(jsonl(&record, &VIEW).lines().count(), 1);
     }
 
     #[test]
     fn a_failure_before_any_request_has_no_hops() {
         let error = Some(Error::new(Kind::Url, "no"));
-        let text = jsonl(&Record { error, ..Record::default() });
+        let text = jsonl(&Record { error, ..Record::default() }, &VIEW);
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["ok"], false);
         assert_eq!(value["error"]["exit_code"], 3);

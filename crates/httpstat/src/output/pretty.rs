@@ -4,9 +4,9 @@
 use std::fmt::Write as _;
 
 use super::{
-    Record, View, socket,
+    Record, View, repeat, socket,
     style::{BAD, FAINT, NAME, STRONG, paint, status},
-    waterfall,
+    timeline, tls, verdict, waterfall,
 };
 use crate::{
     cli::version_line,
@@ -15,6 +15,7 @@ use crate::{
     escape,
     exchange::Head,
     hop::Hop,
+    series::Course,
     sink::is_stdout,
     units,
 };
@@ -34,13 +35,14 @@ pub(crate) fn pretty(record: &Record, view: &View) -> String {
                 request_header(hop, view),
                 response(hop, error, view),
                 timing(hop, error, view),
+                verdict::section(&hop.verdict(), view),
                 socket::panel(hop, view),
             ]
         })
         .filter(|section| !section.is_empty())
         .collect();
     let version = if view.verbose { version_line() } else { String::new() };
-    version + &sections.join("\n")
+    version + &sections.join("\n") + &repeat::findings(&record.findings, view)
 }
 
 fn connection(hop: &Hop, view: &View) -> String {
@@ -74,21 +76,7 @@ fn connection(hop: &Hop, view: &View) -> String {
         };
         text.push_str(&flow([("", format!("{}, {role}", proxy.url))], " ", view));
     }
-    if let Some(tls) = &hop.tls {
-        let group = tls.group.as_deref().unwrap_or(ABSENT);
-        let alpn = tls.alpn.as_deref().map_or_else(|| ABSENT.to_owned(), escape::text);
-        let facts = [
-            ("", tls.version.clone()),
-            ("", tls.cipher.clone()),
-            ("", group.to_owned()),
-            ("ALPN", alpn),
-        ];
-        text.push_str(&flow(facts, DOT, view));
-        if !tls.verified {
-            text.push_str(&paint(BAD, "the certificate was not checked (-k)"));
-            text.push('\n');
-        }
-    }
+    text.push_str(&tls::lines(hop, view));
     text
 }
 
@@ -168,6 +156,10 @@ fn timing(hop: &Hop, error: Option<&Error>, view: &View) -> String {
     let mut text = waterfall::draw(&spans, total, failed, view.width);
     let marks = hop.timeline.marks().into_iter().map(|mark| (mark.title, units::time(mark.at)));
     text.push_str(&flow(marks, DOT, view));
+    if view.timeline {
+        let course = Course::of(&hop.timeline, &hop.history);
+        text.push_str(&timeline::draw(&course, total, view.width));
+    }
     text
 }
 
@@ -198,7 +190,7 @@ pub(super) fn flow<'a>(
 }
 
 /// Text that begins in a column, continued with an indentation where a terminal would break it.
-fn fold(text: &str, mut column: usize, view: &View) -> String {
+pub(super) fn fold(text: &str, mut column: usize, view: &View) -> String {
     if !view.fold {
         return text.to_owned();
     }
@@ -223,7 +215,7 @@ mod tests {
     use super::*;
 
     fn view(width: usize) -> View {
-        View { width, fold: true, verbose: false }
+        View { width, fold: true, verbose: false, timeline: false }
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub(crate) const STRONG: Style = Style::new().bold();
 pub(crate) const FAINT: Style = Style::new().dimmed();
 /// Names of headers and facts.
 pub(crate) const NAME: Style = AnsiColor::Cyan.on_default();
+/// What is as it should be.
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
 /// What went wrong, and warnings.
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
 

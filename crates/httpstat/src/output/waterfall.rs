@@ -12,7 +12,7 @@ use crate::{
 ///
 /// Where there is no room for bars, the numbers remain.
 pub(crate) fn draw(spans: &[Span], total: Duration, failed: Option<Phase>, width: usize) -> String {
-    let axis = Axis::new(total, width.saturating_sub(NUMBERS_WIDTH));
+    let axis = Axis::new(total, columns(width));
     let mut text = String::new();
     if axis.columns > 0 {
         let _ = writeln!(text, "{:NUMBERS_WIDTH$}{}", "", paint(FAINT, axis.labels()));
@@ -35,6 +35,21 @@ pub(crate) fn draw(spans: &[Span], total: Duration, failed: Option<Phase>, width
     text
 }
 
+/// How many columns remain for bars beside the numbers; none if too few to show anything.
+pub(super) fn columns(width: usize) -> usize {
+    Some(width.saturating_sub(NUMBERS_WIDTH)).filter(|columns| *columns >= MIN_COLUMNS).unwrap_or(0)
+}
+
+/// The column in which a time lies.
+pub(super) fn column(time: Duration, total: Duration, columns: usize) -> usize {
+    position(time, total, columns).min(columns.saturating_sub(1))
+}
+
+fn position(time: Duration, total: Duration, columns: usize) -> usize {
+    let total = total.as_secs_f64().max(f64::MIN_POSITIVE);
+    (time.as_secs_f64() / total * columns as f64) as usize
+}
+
 /// Time from left to right over a number of columns, with a grid at round times.
 struct Axis {
     total: Duration,
@@ -44,7 +59,6 @@ struct Axis {
 
 impl Axis {
     fn new(total: Duration, columns: usize) -> Self {
-        let columns = if columns < MIN_COLUMNS { 0 } else { columns };
         let widest = total.as_nanos().saturating_mul(LABEL_WIDTH) / (columns.max(1) as u128);
         let step = round_up(u64::try_from(widest).unwrap_or(u64::MAX));
         Self { total, columns, step: Duration::from_nanos(step) }
@@ -103,13 +117,12 @@ impl Axis {
     }
 
     fn position(&self, time: Duration, columns: usize) -> usize {
-        let total = self.total.as_secs_f64().max(f64::MIN_POSITIVE);
-        (time.as_secs_f64() / total * columns as f64) as usize
+        position(time, self.total, columns)
     }
 }
 
 /// The next number of the series 1, 2, 5, 10, 20, 50 …
-fn round_up(number: u64) -> u64 {
+pub(super) fn round_up(number: u64) -> u64 {
     let mut power = 1u64;
     loop {
         for factor in [1, 2, 5] {
@@ -122,7 +135,7 @@ fn round_up(number: u64) -> u64 {
     }
 }
 
-fn share(part: Duration, total: Duration) -> String {
+pub(super) fn share(part: Duration, total: Duration) -> String {
     let percent = part.as_secs_f64() / total.as_secs_f64().max(f64::MIN_POSITIVE) * 100.0;
     match percent {
         p if p > 0.0 && p < 1.0 => "<1%".to_owned(),
@@ -133,7 +146,8 @@ fn share(part: Duration, total: Duration) -> String {
 const TITLE_WIDTH: usize = 17;
 const TIME_WIDTH: usize = 6;
 const SHARE_WIDTH: usize = 4;
-const NUMBERS_WIDTH: usize = TITLE_WIDTH + 1 + TIME_WIDTH + 1 + SHARE_WIDTH + 2;
+/// Everything to the left of the bars.
+pub(super) const NUMBERS_WIDTH: usize = TITLE_WIDTH + 1 + TIME_WIDTH + 1 + SHARE_WIDTH + 2;
 /// Fewer columns show nothing that the numbers do not.
 const MIN_COLUMNS: usize = 12;
 /// Room for a label of the ruler and the space after it.

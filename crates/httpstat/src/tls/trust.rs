@@ -6,10 +6,9 @@ use std::{
 };
 
 use rustls::{
-    ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    WantsVerifier,
+    DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::{
-        WantsClientCert,
+        WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
@@ -19,6 +18,7 @@ use rustls::{
     },
 };
 
+use super::session::Authority;
 use crate::error::{Error, Kind, reason};
 
 /// Whose signature makes a server's certificate trustworthy.
@@ -35,53 +35,61 @@ pub(crate) enum Trust {
 }
 
 impl Trust {
-    pub(crate) fn client_config(
+    pub(super) const fn authority(&self) -> Authority {
+        match self {
+            Self::System => Authority::System,
+            Self::File(_) => Authority::File,
+            Self::Only(_) => Authority::Demo,
+            Self::Anybody => Authority::Nobody,
+        }
+    }
+
+    pub(super) fn verifier(
         &self,
-        provider: Arc<CryptoProvider>,
-    ) -> Result<ClientConfig, Error> {
-        let builder = ClientConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| Error::new(Kind::Handshake, error.to_string()))?;
-        let builder = match self {
-            Self::System => with_system_roots(builder)?,
-            Self::File(path) => builder.with_root_certificates(read(path)?),
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+        let roots = match self {
+            Self::System => return of_system(provider),
+            Self::File(path) => read(path)?,
             Self::Only(certificate) => {
                 let mut roots = RootCertStore::empty();
                 roots
                     .add(certificate.clone())
                     .map_err(|error| Error::new(Kind::Certificate, error.to_string()))?;
-                builder.with_root_certificates(roots)
+                roots
             }
-            Self::Anybody => {
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(Unchecked(provider)))
-            }
+            Self::Anybody => return Ok(Arc::new(Unchecked(Arc::clone(provider)))),
         };
-        Ok(builder.with_no_client_auth())
+        of_roots(roots, provider)
     }
 }
 
-#[cfg(not(target_os = "android"))]
-fn with_system_roots(
-    builder: ConfigBuilder<ClientConfig, WantsVerifier>,
-) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, Error> {
-    use rustls_platform_verifier::BuilderVerifierExt as _;
+fn of_roots(
+    roots: RootCertStore,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build();
+    Ok(verifier.map_err(|error| Error::new(Kind::Certificate, error.to_string()))?)
+}
 
-    builder.with_platform_verifier().map_err(|error| {
+#[cfg(not(target_os = "android"))]
+fn of_system(provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+    let verifier = rustls_platform_verifier::Verifier::new(Arc::clone(provider));
+    let verifier = verifier.map_err(|error| {
         let message = format!(
             "the system's trusted certificates could not be loaded: {error}; install them, or name \
              a file with --cacert"
         );
         Error::new(Kind::Certificate, message)
-    })
+    })?;
+    Ok(Arc::new(verifier))
 }
 
 /// Android's own verifier is reached through a Java virtual machine, which a command has not.
 #[cfg(target_os = "android")]
-fn with_system_roots(
-    builder: ConfigBuilder<ClientConfig, WantsVerifier>,
-) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, Error> {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    Ok(builder.with_root_certificates(roots))
+fn of_system(provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+    of_roots(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }, provider)
 }
 
 fn read(path: &Path) -> Result<RootCertStore, Error> {

@@ -39,9 +39,13 @@ pub(crate) fn run(arguments: &[&str]) -> Run {
 pub(crate) fn run_json(arguments: &[&str]) -> (Run, Value) {
     let run = run(&[arguments, &["--format", "jsonl"]].concat());
     assert_eq!(run.stdout.lines().count(), 1, "{run:?}");
-    let value: Value = serde_json::from_str(&run.stdout).unwrap();
-    let errors: Vec<_> = SCHEMA.iter_errors(&value).map(|error| error.to_string()).collect();
-    assert!(errors.is_empty(), "{errors:?} in {value:#}");
+    let value = judged(&run);
+    (run, value)
+}
+
+/// The verdict in what was printed, which must agree with everything else.
+pub(crate) fn judged(run: &Run) -> Value {
+    let value = check(&run.stdout);
     assert_eq!(value["ok"], run.code == 0, "{run:?}");
     match run.code {
         0 => assert_eq!(run.stderr, ""),
@@ -50,7 +54,15 @@ pub(crate) fn run_json(arguments: &[&str]) -> (Run, Value) {
             assert_eq!(run.complaint().split_once(": ").unwrap().0, "httpstat");
         }
     }
-    (run, value)
+    value
+}
+
+/// What was printed as JSON, which the schema must allow.
+pub(crate) fn check(text: &str) -> Value {
+    let value: Value = serde_json::from_str(text).unwrap();
+    let errors: Vec<_> = SCHEMA.iter_errors(&value).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:?} in {value:#}");
+    value
 }
 
 /// The only hop of a run, which must have succeeded.

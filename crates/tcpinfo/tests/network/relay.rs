@@ -105,12 +105,22 @@ impl Path {
 
     /// A listener at the far end.
     pub(crate) fn listener(&self) -> TcpListener {
-        self.far.within(|| TcpListener::bind((FAR, 0)).unwrap())
+        self.at_far(|ip| TcpListener::bind((ip, 0)).unwrap())
     }
 
     /// A connection from the near end.
     pub(crate) fn connect(&self, to: SocketAddr) -> TcpStream {
-        self.near.within(|| TcpStream::connect(to).unwrap())
+        self.at_near(|_| TcpStream::connect(to).unwrap())
+    }
+
+    /// Does something at the near end, which has this address.
+    pub(crate) fn at_near<T: Send>(&self, work: impl FnOnce(Ipv4Addr) -> T + Send) -> T {
+        self.near.within(|| work(NEAR))
+    }
+
+    /// Does something at the far end, which has this address.
+    pub(crate) fn at_far<T: Send>(&self, work: impl FnOnce(Ipv4Addr) -> T + Send) -> T {
+        self.far.within(|| work(FAR))
     }
 
     /// Lets nothing pass any more in either direction, or all again.

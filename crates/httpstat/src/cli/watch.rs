@@ -1,0 +1,92 @@
+//! The options about the socket over time.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+
+/// How the socket is watched, and where its course is drawn.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The socket over time")]
+pub(crate) struct WatchArgs {
+    /// Ask the kernel about the socket this often while the request lasts; 0 or "off": only when it
+    /// is connected, after TLS, at the first byte and at the end
+    ///
+    /// At most 2047 samples are kept: when there are more, every second one goes, but for those at
+    /// which something was retransmitted or the congestion window fell, and the interval doubles.
+    #[arg(long, value_name = "MILLISECONDS", default_value = "10", value_parser = interval)]
+    sample_interval: Interval,
+
+    /// Draw the samples under the phases, on the same axis; with JSON, list them
+    #[arg(long)]
+    pub(crate) timeline: bool,
+
+    /// Write the whole result as a web page that needs nothing else
+    ///
+    /// The file appears when it is complete, and also if the request failed.
+    #[arg(long, value_name = "FILE", value_parser = file)]
+    pub(crate) html: Option<PathBuf>,
+
+    /// Write phases and samples as a picture
+    #[arg(long, value_name = "FILE", value_parser = file)]
+    pub(crate) svg: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Interval(Option<Duration>);
+
+impl WatchArgs {
+    /// The time between samples; absent if none shall be taken.
+    pub(crate) fn interval(&self) -> Option<Duration> {
+        self.sample_interval.0
+    }
+
+    /// Whether the result is also wanted as a page or a picture.
+    pub(crate) fn is_drawn(&self) -> bool {
+        self.html.is_some() || self.svg.is_some()
+    }
+}
+
+/// The standard output has the report.
+fn file(text: &str) -> Result<PathBuf, &'static str> {
+    match text {
+        "" | "-" => Err("must name a file"),
+        text => Ok(text.into()),
+    }
+}
+
+fn interval(text: &str) -> Result<Interval, &'static str> {
+    if ["0", "off"].contains(&text) {
+        return Ok(Interval(None));
+    }
+    let milliseconds: f64 =
+        text.parse().map_err(|_| "not a number of milliseconds, nor \"off\"")?;
+    let interval = Duration::try_from_secs_f64(milliseconds / 1e3).map_err(|_| "out of range")?;
+    match interval {
+        interval if interval < SHORTEST => Err("must be at least 1, or 0 for none"),
+        interval if interval > LONGEST => Err("must be at most a day"),
+        interval => Ok(Interval(Some(interval))),
+    }
+}
+
+/// The event loop's clock knows nothing shorter.
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_is_milliseconds_or_none() {
+        let milliseconds = |number| Ok(Interval(Some(Duration::from_millis(number))));
+        assert_eq!(interval("10"), milliseconds(10));
+        assert_eq!(interval("1"), milliseconds(1));
+        assert_eq!(interval("1500"), milliseconds(1500));
+        assert_eq!(interval("2.5"), Ok(Interval(Some(Duration::from_micros(2_500)))));
+        assert_eq!(interval("0"), Ok(Interval(None)));
+        assert_eq!(interval("off"), Ok(Interval(None)));
+        for text in ["", "-1", "nan", "inf", "0.5", "1e300", "fast", "1e12"] {
+            assert!(interval(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The part of the command line that is about several runs.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{
+    baseline::Baseline,
+    slo::{Objective, Objectives},
+};
+use crate::error::Error;
+
+/// The options.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Repeat and compare")]
+pub(crate) struct RepeatArgs {
+    /// Make N requests, each over a fresh connection, and show their statistics
+    ///
+    /// A failed request does not end the series; the exit code is the one of the first failure. The
+    /// 90th percentile is shown from 10 runs on, the 99th from 100 (nearest rank).
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) count: u32,
+
+    /// Keep the connection for the next request, if the server does
+    #[arg(long)]
+    pub(crate) keep_alive: bool,
+
+    /// Wait between two requests
+    #[arg(long, value_name = "SECONDS", value_parser = crate::cli::seconds)]
+    pub(crate) interval: Option<Duration>,
+
+    /// Make N requests before those that count
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub(crate) warmup: u32,
+
+    /// Save the result to FILE too, as JSON, or as --format says
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save: Option<PathBuf>,
+
+    /// Compare with what --save has written, and say which phases changed beyond noise
+    ///
+    /// By a two-sided Mann-Whitney U test of every phase and the total, at a level of 0.05 over all
+    /// of them together (Holm), with the Hodges-Lehmann shift and its 95 % interval. It takes runs
+    /// that do not influence each other.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
+
+    /// End with exit code 9 if any phase is slower than the baseline
+    #[arg(long, requires = "baseline")]
+    pub(crate) fail_if_slower: bool,
+
+    /// End with exit code 4 unless the limits in LIST are kept
+    ///
+    /// For example "total=500,connect=100,ttfb=0.2s,retransmitted=0,rtt<50ms,p99.total=800": a
+    /// phase, a cumulative mark or a number of the kernel, then =, <=, <, >= or > ("=" is at most)
+    /// and a number, in milliseconds without a unit. Every run has to keep it, or with min., median.,
+    /// max. or a percentile in front, that one of the series. What was not measured (tls of http) is
+    /// reported and no violation.
+    #[arg(long, value_name = "LIST")]
+    slo: Vec<Objectives>,
+
+    /// Write the result to FILE for a CI system, as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+}
+
+impl RepeatArgs {
+    /// Whether there is one run only, and nothing that it could share connections with.
+    pub(crate) fn is_single(&self) -> bool {
+        self.count == 1 && self.warmup == 0 && !self.keep_alive
+    }
+
+    /// Whether there will be statistics.
+    pub(crate) fn is_series(&self) -> bool {
+        self.count > 1
+    }
+
+    pub(crate) fn objectives(&self) -> Vec<Objective> {
+        self.slo.iter().flat_map(|list| list.0.iter().copied()).collect()
+    }
+
+    /// What to compare with, which must allow a verdict if one is demanded.
+    pub(crate) fn read_baseline(&self) -> Result<Option<Baseline>, Error> {
+        let Some(path) = &self.baseline else { return Ok(None) };
+        let baseline = Baseline::read(path)?;
+        if self.fail_if_slower {
+            baseline.check_size(path, self.count)?;
+        }
+        Ok(Some(baseline))
+    }
+
+    /// What makes no sense together, although each alone does.
+    pub(crate) fn contradiction(&self, keeps_body: bool) -> Option<String> {
+        if keeps_body && self.is_series() {
+            return Some("of several requests (-n), no body can be kept".to_owned());
+        }
+        let count = usize::try_from(self.count).unwrap_or(usize::MAX);
+        let objective = self.objectives().into_iter().find(|o| o.runs_needed() > count)?;
+        let needed = objective.runs_needed();
+        Some(format!("--slo {} takes at least {needed} runs (-n {needed})", objective.key()))
+    }
+}
