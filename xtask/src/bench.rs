@@ -7,9 +7,11 @@ mod cost;
 mod counting_allocator;
 mod figures;
 mod output;
+mod rusage;
 mod sockets;
 mod target;
 mod timing;
+mod tls;
 
 use cost::Trouble;
 use figures::FIGURES;
@@ -22,7 +24,8 @@ pub(crate) struct Args {
     #[arg(value_parser = known_prefix)]
     name: Option<String>,
 
-    /// Print one object a line, with the keys name, ns, floor_ns, ratio and allocs
+    /// Print one object a line, with the keys name, ns, floor_ns, ratio,
+    /// quartiles and allocs
     #[arg(long)]
     json: bool,
 

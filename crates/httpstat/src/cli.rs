@@ -10,7 +10,7 @@ use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
 use anstream::ColorChoice;
 use clap::{
-    ArgAction, Command, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum,
+    ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum,
     error::ErrorKind, parser::ValueSource,
 };
 use hyper::{
@@ -179,6 +179,10 @@ pub(crate) struct Cli {
     /// Whether the report has the speed of both bodies
     #[arg(skip)]
     pub(crate) shows_speed: bool,
+
+    /// Something was given that may name a file.
+    #[arg(skip = true)]
+    pub(crate) opens_files: bool,
 }
 
 /// What the Python program of this name shows.
@@ -207,8 +211,10 @@ enum Color {
 impl Cli {
     /// Reads the arguments of this process; on a usage error, or for --help, it ends here.
     pub(crate) fn from_process() -> Self {
-        let matches = definition().get_matches();
+        let mut definition = definition();
+        let matches = definition.get_matches_mut();
         let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        cli.opens_files = may_open_files(&definition, &matches);
         let environment = Environment::read()
             .unwrap_or_else(|why| Self::command().error(ErrorKind::InvalidValue, why).exit());
         let has_format = matches.value_source("format") == Some(ValueSource::CommandLine);
@@ -333,6 +339,66 @@ pub(crate) fn definition() -> Command {
     Cli::command().after_long_help(Environment::help() + "\n" + &exit_codes())
 }
 
+/// Whether a file may be named, which may be a pipe whose other end is slow to come.
+///
+/// That is supposed of every argument unless it is known to be harmless.
+fn may_open_files(definition: &Command, matches: &ArgMatches) -> bool {
+    definition.get_arguments().map(|argument| argument.get_id().as_str()).any(|id| {
+        let is_given =
+            matches.value_source(id).is_some_and(|from| from != ValueSource::DefaultValue);
+        is_given && !OPENS_NO_FILE.contains(&id)
+    })
+}
+
+const OPENS_NO_FILE: &[&str] = &[
+    "color",
+    "compressed",
+    "connect_timeout",
+    "connect_to",
+    "cookie",
+    "count",
+    "demo",
+    "fail_if_slower",
+    "format",
+    "head",
+    "headers",
+    "http1",
+    "http2",
+    "http2_prior_knowledge",
+    "insecure",
+    "interface",
+    "interval",
+    "ipv4",
+    "ipv6",
+    "keep_alive",
+    "location",
+    "max_filesize",
+    "max_redirs",
+    "max_time",
+    "no_color",
+    "no_progress_meter",
+    "noproxy",
+    "proxy",
+    "proxy_insecure",
+    "proxy_user",
+    "referer",
+    "request",
+    "resolve",
+    "sample_interval",
+    "silent",
+    "timeline",
+    "tls_earlydata",
+    "tls_max",
+    "tls_resume",
+    "tlsv1_2",
+    "tlsv1_3",
+    "url",
+    "user",
+    "user_agent",
+    "verbose",
+    "warmup",
+];
+
 /// Name and version of this program.
 pub(crate) fn version_line() -> String {
     Cli::command().render_version()
@@ -415,6 +481,25 @@ mod tests {
         assert!(parse(&["-v"]).unwrap().asks_for_version());
         assert!(!parse(&["-v", "u"]).unwrap().asks_for_version());
         assert!(!parse(&["-v", "--demo"]).unwrap().asks_for_version());
+    }
+
+    #[test]
+    fn what_may_name_a_file_is_told_from_what_does_not() {
+        let opens = |arguments: &[&str]| {
+            let mut definition = definition();
+            let arguments = [&["httpstat", "u"], arguments].concat();
+            let matches = definition.try_get_matches_from_mut(arguments).unwrap();
+            may_open_files(&definition, &matches)
+        };
+        assert!(!opens(&[]));
+        assert!(!opens(&["-4", "-H", "a: b", "--max-time", "1", "--format", "json"]));
+        assert!(opens(&["-d", "@file"]));
+        assert!(opens(&["-o", "file"]));
+        assert!(opens(&["--cacert", "file"]));
+        assert!(opens(&["--proxy-cacert", "file"]));
+        let known = definition();
+        let is_known = |id| known.get_arguments().any(|argument| argument.get_id() == id);
+        assert!(OPENS_NO_FILE.iter().copied().all(is_known));
     }
 
     #[test]

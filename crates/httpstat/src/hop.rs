@@ -118,7 +118,7 @@ impl Hop {
     /// Makes the request. What was learnt until a failure stays in `self`.
     pub(crate) async fn measure(&mut self, plan: Plan<'_>, stops: &mut Stops) -> Result<(), Error> {
         let watch = self.watch.clone();
-        let outcome = stops.heeded_by(watch.beside(self.request(plan))).await;
+        let outcome = stops.heeded_by(watch.beside(Box::pin(self.request(plan)))).await;
         watch.note(Moment::End);
         self.settle(self.exchange.body.ended.unwrap_or_else(Instant::now));
         let outcome = outcome.unwrap_or_else(|stop| Err(self.stopped(stop)));

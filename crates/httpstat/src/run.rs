@@ -1,7 +1,7 @@
 //! From the command line to the exit code.
 
 use std::{
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, Write as _},
     mem,
     ops::ControlFlow,
     process::ExitCode,
@@ -9,11 +9,6 @@ use std::{
     time::Duration,
 };
 
-use anstream::{
-    AutoStream, ColorChoice,
-    adapter::strip_str,
-    stream::{AsLockedWrite, RawStream},
-};
 use tokio::{runtime::Builder, task::spawn_blocking};
 
 use crate::{
@@ -26,6 +21,7 @@ use crate::{
     hop::{Hop, Plan, Reach},
     keep::Pool,
     output::{self, Record, View},
+    print::Destination,
     redirect::Trail,
     repeat::{self, Findings, Progress, RepeatArgs, Run, Series, State, baseline::Baseline},
     request::{Ask, Draft},
@@ -43,7 +39,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     let ended = in_event_loop(work.measure(&cli)).err();
     let error = work.conclude(&cli, ended);
     // A file that cannot be written is no reason to keep the report back.
-    let unsaved = in_event_loop(work.draw(&cli)).err();
+    let unsaved = cli.watch.is_drawn().then(|| in_event_loop(work.draw(&cli)).err()).flatten();
     let unwritten = in_event_loop(work.publish(&cli)).err();
 
     // A report that is stuck in the standard error keeps all else out of it.
@@ -95,7 +91,8 @@ pub(crate) fn generate(what: Generated) -> ExitCode {
 /// call that nobody can cancel: a name lookup, or a pipe without a partner.
 fn in_event_loop(work: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(no_event_loop)?;
-    let outcome = runtime.block_on(work);
+    // Not on the stack, where each call on the way would hold a copy.
+    let outcome = runtime.block_on(Box::pin(work));
     runtime.shutdown_background();
     outcome
 }
@@ -121,7 +118,7 @@ impl Work {
         let wants_proxy_tls = way.route.proxies.want_tls();
         let (first, mut sink);
         (first, sink, way.proxy_tls, self.baseline, [self.save, self.junit]) =
-            aside(&mut stops, move || {
+            aside(&mut stops, cli.opens_files, move || {
                 let first = Prepared::new(all.ask(target)?, &options, None)?;
                 let proxy_tls = || {
                     let trust = all.proxy_trust();
@@ -339,6 +336,7 @@ struct Way {
     body: BodyArgs,
     follows: bool,
     max_redirs: usize,
+    opens_files: bool,
 }
 
 impl Way {
@@ -354,6 +352,7 @@ impl Way {
             body: if cli.repeat.is_single() { cli.body.clone() } else { cli.body.silent() },
             follows: cli.location,
             max_redirs: cli.max_redirs,
+            opens_files: cli.opens_files,
         })
     }
 
@@ -404,7 +403,7 @@ impl Way {
         stops: &mut Stops,
     ) -> Result<Prepared, Error> {
         let options = self.tls.clone();
-        aside(stops, move || Prepared::new(ask, &options, client)).await
+        aside(stops, self.opens_files, move || Prepared::new(ask, &options, client)).await
     }
 }
 
@@ -431,11 +430,16 @@ impl Prepared {
     }
 }
 
-/// Does what may have to wait for input or output: pipes whose other end is slow to come.
+/// Does what may have to wait for input or output, pipes whose other end is slow to come; without
+/// files there is no need for a thread.
 async fn aside<T: Send + 'static>(
     stops: &mut Stops,
+    opens_files: bool,
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
+    if !opens_files {
+        return work();
+    }
     stops
         .heeded_by(spawn_blocking(work))
         .await
@@ -445,27 +449,26 @@ async fn aside<T: Send + 'static>(
 
 /// How the pretty report is laid out.
 fn view(cli: &Cli) -> View {
-    let to_stderr = cli.body_to_stdout();
-    let is_terminal =
-        if to_stderr { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
-    View::new(cli, is_terminal)
+    View::new(cli, destination(cli).is_terminal())
+}
+
+fn destination(cli: &Cli) -> Destination {
+    if cli.body_to_stdout() { Destination::Stderr } else { Destination::Stdout }
 }
 
 /// Writes the report, or a part of it, beside the body if that has the standard output. Says whether
 /// its reader wants more.
 async fn print(cli: &Cli, text: String) -> Result<ControlFlow<()>, Error> {
-    let to_stderr = cli.body_to_stdout();
-    let color = cli.color();
-    let written = spawn_blocking(move || match to_stderr {
-        true => write(io::stderr().lock(), color, &text),
-        false => write(io::stdout().lock(), color, &text),
-    });
-    let written = Stops::new(None)
-        .map_err(no_event_loop)?
-        .heeded_by(written)
-        .await
-        .map_err(|stop| stop.error("nobody read the report"))?;
-    match written.map_err(io::Error::other).flatten() {
+    let written = match destination(cli).begin(cli.color(), text) {
+        Ok(rest) if rest.is_empty() => Ok(()),
+        Ok(rest) => Stops::new(None)
+            .map_err(no_event_loop)?
+            .heeded_by(rest.written())
+            .await
+            .map_err(|stop| stop.error("nobody read the report"))?,
+        Err(error) => Err(error),
+    };
+    match written {
         // The reader has seen enough, as in `httpstat … | head -1`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
         Err(error) => {
@@ -473,22 +476,6 @@ async fn print(cli: &Cli, text: String) -> Result<ControlFlow<()>, Error> {
         }
         Ok(()) => Ok(ControlFlow::Continue(())),
     }
-}
-
-fn write<S: RawStream + AsLockedWrite>(
-    stream: S,
-    color: ColorChoice,
-    text: &str,
-) -> io::Result<()> {
-    let mut stream = AutoStream::new(stream, color);
-    if stream.current_choice() == ColorChoice::Never {
-        // Stripped beforehand, it is written at once and not piece by piece.
-        let mut plain = stream.into_inner();
-        plain.write_all(strip_str(text).to_string().as_bytes())?;
-        return plain.flush();
-    }
-    stream.write_all(text.as_bytes())?;
-    stream.flush()
 }
 
 /// One line on the standard error. If even that is closed, the exit code must do.

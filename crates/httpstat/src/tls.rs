@@ -27,6 +27,7 @@ use url::Host;
 use crate::{
     error::{Error, Kind},
     exchange::Stream,
+    memory,
     request::Ask,
     target::Target,
 };
@@ -67,6 +68,8 @@ impl Repeatable {
 
 impl Client {
     pub(crate) fn new(options: &Options) -> Result<Self, Error> {
+        // Each record is decrypted into memory of its own.
+        memory::keep_freed();
         let provider = backend::provider().map_err(|why| Error::new(Kind::Handshake, why))?;
         let provider = Arc::new(provider);
         let identity = options.identity.as_ref();

@@ -6,6 +6,8 @@ use super::{counting_allocator::allocations_each, timing::Timing};
 pub(super) struct Cost {
     pub(super) value: f64,
     pub(super) floor: f64,
+    /// Between which ratios half of the rounds were; absent where nothing is repeated.
+    pub(super) spread: Option<[f64; 2]>,
     /// Heap allocations an operation; absent where another process does the work.
     pub(super) allocs: Option<f64>,
 }
@@ -18,7 +20,18 @@ impl Cost {
     }
 
     pub(super) fn timed(timing: Timing, allocs: f64) -> Self {
-        Self { value: timing.subject, floor: timing.floor, allocs: Some(allocs) }
+        Self { allocs: Some(allocs), ..Self::of_processes(timing) }
+    }
+
+    /// The work is done by other processes, whose allocations nobody counts.
+    pub(super) fn of_processes(timing: Timing) -> Self {
+        let Timing { subject, floor, spread } = timing;
+        Self { value: subject, floor, spread: Some(spread), allocs: None }
+    }
+
+    /// What takes room and no time.
+    pub(super) fn of_bytes(value: f64, floor: f64) -> Self {
+        Self { value, floor, spread: None, allocs: None }
     }
 
     pub(super) fn ratio(&self) -> f64 {

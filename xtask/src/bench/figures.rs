@@ -17,6 +17,8 @@ mod memory;
 mod sockdiag;
 mod tracker;
 
+use httpstat::Phase;
+
 pub(super) struct Figure {
     pub(super) name: &'static str,
     /// What is measured, beside what.
@@ -200,17 +202,104 @@ pub(super) const FIGURES: &[Figure] = &[
         name: "httpstat.loopback",
         what: "start to exit for one HTTP request; floor: curl -s -o /dev/null",
         unit: Unit::Nanoseconds,
-        target: Target { limit: Limit::Stated, allocs: None },
+        target: Target { limit: Limit::TimesFloor(0.35), allocs: None },
         measure: httpstat::loopback,
+    },
+    Figure {
+        name: "httpstat.loopback.tls",
+        what: "the same over TLS and HTTP/2, with the system's authorities to read; floor: curl",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::TimesFloor(0.35), allocs: None },
+        measure: httpstat::loopback_tls,
+    },
+    Figure {
+        name: "httpstat.loopback.go",
+        what: "the same as the first; floor: Go's httpstat",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::Stated, allocs: None },
+        measure: httpstat::loopback_go,
+    },
+    Figure {
+        name: "httpstat.exchange",
+        what: "the same as the first; floor: the bare connect, write, reads and close",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::Stated, allocs: None },
+        measure: httpstat::exchange,
     },
     Figure {
         name: "httpstat.size",
         what: "bytes of the stripped binary; floor: those of curl, without its libraries",
         unit: Unit::Bytes,
-        target: Target { limit: Limit::Stated, allocs: None },
+        target: Target { limit: Limit::Bytes(6_000_000.0), allocs: None },
         measure: httpstat::size,
     },
+    Figure {
+        name: "httpstat.memory",
+        what: "the most memory of one HTTP/2 request over TLS; floor: of curl",
+        unit: Unit::Bytes,
+        target: Target { limit: Limit::Stated, allocs: None },
+        measure: httpstat::memory,
+    },
+    Figure {
+        name: "httpstat.memory.download",
+        what: "the same for a download of 1 GiB; floor: of curl",
+        unit: Unit::Bytes,
+        target: Target { limit: Limit::Stated, allocs: None },
+        measure: httpstat::memory_of_download,
+    },
+    Figure {
+        name: "httpstat.download",
+        what: "1 GiB from start to exit, discarded; floor: curl -s -o /dev/null",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: DOWNLOAD, allocs: None },
+        measure: httpstat::download,
+    },
+    Figure {
+        name: "httpstat.download.tls",
+        what: "the same over TLS; floor: curl",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: DOWNLOAD, allocs: None },
+        measure: httpstat::download_tls,
+    },
+    Figure {
+        name: "httpstat.download.http2",
+        what: "the same over TLS and HTTP/2; floor: curl",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: DOWNLOAD, allocs: None },
+        measure: httpstat::download_http2,
+    },
+    Figure {
+        name: "httpstat.accuracy.tls",
+        what: "the TLS handshake with a slow server, as httpstat reports it; floor: by the clock of the server",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::Clock, allocs: None },
+        measure: || httpstat::accuracy(Phase::Tls),
+    },
+    Figure {
+        name: "httpstat.accuracy.server",
+        what: "the wait for its first byte, as httpstat reports it; floor: by the clock of the server",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::Clock, allocs: None },
+        measure: || httpstat::accuracy(Phase::Server),
+    },
+    Figure {
+        name: "httpstat.accuracy.transfer",
+        what: "the time until its last byte, as httpstat reports it; floor: by the clock of the server",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::Clock, allocs: None },
+        measure: || httpstat::accuracy(Phase::Transfer),
+    },
+    Figure {
+        name: "httpstat.accuracy.total",
+        what: "all from the connection on, as httpstat reports it; floor: by the clock of the server",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::Clock, allocs: None },
+        measure: || httpstat::accuracy(Phase::Total),
+    },
 ];
+
+/// 0.95 times the throughput.
+const DOWNLOAD: Limit = Limit::TimesFloor(1.0 / 0.95);
 
 /// How to read the figures, and what each is, for `--help`.
 pub(super) fn help() -> String {
@@ -221,8 +310,9 @@ many short rounds. The floor is the median of its rounds; the ratio is the
 median of the rounds' ratios, so that what disturbs the machine for longer than
 a round disturbs both; and the figure is the one times the other.
 
-ns and floor_ns are nanoseconds an operation; for conn.memory and httpstat.size
-they are bytes. Allocations are counted by the program's allocator, growing one
+ns and floor_ns are nanoseconds an operation; for conn.memory, httpstat.size and
+httpstat.memory they are bytes. Half of the rounds had a ratio within the
+quartiles. Allocations are counted by the program's allocator, growing one
 included; they are absent where another process does the work.
 
 Figures:

@@ -13,8 +13,8 @@ impl Format {
     pub(super) fn print_head(self) {
         if matches!(self, Self::Table) {
             println!(
-                "{:24} {:>14} {:>14} {:>7} {:>7}",
-                "figure", "ns", "floor ns", "ratio", "allocs"
+                "{:26} {:>14} {:>14} {:>7} {:>15} {:>7}",
+                "figure", "ns", "floor ns", "ratio", "half of rounds", "allocs"
             );
         }
     }
@@ -33,11 +33,12 @@ fn print_line(figure: &Figure, cost: &Cost) {
         Unit::Bytes => format!("{amount:.0} B"),
     };
     println!(
-        "{:24} {:>14} {:>14} {:>7.3} {:>7}",
+        "{:26} {:>14} {:>14} {:>7.3} {:>15} {:>7}",
         figure.name,
         amount(cost.value),
         amount(cost.floor),
         cost.ratio(),
+        cost.spread.map_or("-".to_owned(), |[low, high]| format!("{low:.3}..{high:.3}")),
         cost.allocs.map_or("-".to_owned(), |allocs| format!("{allocs}")),
     );
 }
@@ -45,11 +46,12 @@ fn print_line(figure: &Figure, cost: &Cost) {
 /// Names are plain words, so nothing needs an escape.
 fn print_object(figure: &Figure, cost: &Cost) {
     println!(
-        r#"{{"name":"{}","ns":{:.2},"floor_ns":{:.2},"ratio":{:.4},"allocs":{}}}"#,
+        r#"{{"name":"{}","ns":{:.2},"floor_ns":{:.2},"ratio":{:.4},"quartiles":{},"allocs":{}}}"#,
         figure.name,
         cost.value,
         cost.floor,
         cost.ratio(),
+        cost.spread.map_or("null".to_owned(), |[low, high]| format!("[{low:.4},{high:.4}]")),
         cost.allocs.map_or("null".to_owned(), |allocs| format!("{allocs}")),
     );
 }

@@ -19,6 +19,8 @@ pub(super) enum Limit {
     Nanos(f64),
     /// At most this large.
     Bytes(f64),
+    /// As far from the floor, either way, as a millisecond or two parts in a hundred of it.
+    Clock,
     /// Anything: the figure is stated beside its floor.
     Stated,
 }
@@ -29,6 +31,7 @@ impl Target {
             Limit::TimesFloor(limit) => cost.ratio() <= limit,
             Limit::NanosAboveFloor(limit) => cost.above_floor() <= limit,
             Limit::Nanos(limit) | Limit::Bytes(limit) => cost.value <= limit,
+            Limit::Clock => cost.above_floor().abs() <= f64::max(1e6, 0.02 * cost.floor),
             Limit::Stated => true,
         };
         let excess = |limit| cost.allocs.is_some_and(|allocs| allocs > limit);
@@ -52,6 +55,7 @@ impl fmt::Display for Target {
             Limit::NanosAboveFloor(limit) => write!(f, "at most {limit} ns above the floor")?,
             Limit::Nanos(limit) => write!(f, "at most {limit} ns")?,
             Limit::Bytes(limit) => write!(f, "at most {limit} bytes")?,
+            Limit::Clock => write!(f, "within 1 ms or 2 % of the floor")?,
             Limit::Stated => write!(f, "stated beside its floor")?,
         }
         match self.allocs {

@@ -17,6 +17,8 @@ const ROUND: Duration = Duration::from_micros(200);
 pub(super) struct Timing {
     pub(super) subject: f64,
     pub(super) floor: f64,
+    /// The quartiles of the rounds' ratios.
+    pub(super) spread: [f64; 2],
 }
 
 impl Timing {
@@ -50,8 +52,9 @@ impl Rounds {
     }
 
     pub(super) fn timing(mut self) -> Timing {
-        let floor = median(&mut self.floors);
-        Timing { subject: floor * median(&mut self.ratios), floor }
+        let floor = quantile(&mut self.floors, 0.5);
+        let mut ratio = |part| quantile(&mut self.ratios, part);
+        Timing { subject: floor * ratio(0.5), floor, spread: [ratio(0.25), ratio(0.75)] }
     }
 }
 
@@ -77,7 +80,7 @@ fn operations_a_round(operation: &mut impl FnMut()) -> u32 {
     }
 }
 
-fn median(numbers: &mut [f64]) -> f64 {
-    let middle = numbers.len() / 2;
-    *numbers.select_nth_unstable_by(middle, f64::total_cmp).1
+fn quantile(numbers: &mut [f64], part: f64) -> f64 {
+    let position = (numbers.len() as f64 * part) as usize;
+    *numbers.select_nth_unstable_by(position, f64::total_cmp).1
 }

@@ -43,6 +43,11 @@ impl WatchArgs {
     pub(crate) fn interval(&self) -> Option<Duration> {
         self.sample_interval.0
     }
+
+    /// Whether the result is also wanted as a page or a picture.
+    pub(crate) fn is_drawn(&self) -> bool {
+        self.html.is_some() || self.svg.is_some()
+    }
 }
 
 /// The standard output has the report.

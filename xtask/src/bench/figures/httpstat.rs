@@ -1,97 +1,130 @@
 //! What the program `httpstat` costs beside curl.
 
-use std::{
-    env, fs,
-    io::{self, BufRead, BufReader, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    path::PathBuf,
-    process::{Command, Stdio},
-    thread,
-    time::Instant,
-};
+use std::{fs, time::Duration};
 
 use crate::bench::{
     cost::{Cost, Trouble},
     timing::Rounds,
 };
 
-const REQUESTS: usize = 41;
+mod clock;
+mod program;
+mod site;
 
+pub(super) use clock::Phase;
+use program::Program;
+use site::{Site, Speech};
+
+const REQUESTS: usize = 101;
+const DOWNLOADS: usize = 7;
+
+/// One HTTP request, from start to exit.
 pub(super) fn loopback() -> Result<Cost, Trouble> {
-    let curl = curl()?;
-    let httpstat = built_httpstat()?;
-    let url = format!("http://{}/", serve()?);
+    let site = Site::serve(Speech::Plain)?;
+    requests(&Program::curl(&site)?, &site)
+}
+
+/// The same over TLS, with an HTTP/2 server.
+pub(super) fn loopback_tls() -> Result<Cost, Trouble> {
+    let site = Site::serve(Speech::Http2)?;
+    requests(&Program::curl(&site)?, &site)
+}
+
+/// The same as the first, beside the program of this name in Go.
+pub(super) fn loopback_go() -> Result<Cost, Trouble> {
+    let site = Site::serve(Speech::Plain)?;
+    requests(&Program::go()?, &site)
+}
+
+/// The same as the first, beside nothing but its system calls.
+pub(super) fn exchange() -> Result<Cost, Trouble> {
+    let site = Site::serve(Speech::Plain)?;
+    let httpstat = Program::httpstat(&site)?;
     let mut rounds = Rounds::default();
     for _ in 0..REQUESTS {
-        let floor = run(Command::new(&curl).args(["-s", "-o", "/dev/null", &url]))?;
-        let subject = run(Command::new(&httpstat).args(["--format", "jsonl", &url]))?;
-        rounds.add(floor, subject);
+        let floor = site.bare_exchange()?;
+        rounds.add(nanos(floor), nanos(httpstat.get(&site.page())?.elapsed));
     }
-    let timing = rounds.timing();
-    Ok(Cost { value: timing.subject, floor: timing.floor, allocs: None })
+    Ok(Cost::of_processes(rounds.timing()))
+}
+
+fn requests(floor: &Program, site: &Site) -> Result<Cost, Trouble> {
+    beside(floor, site, &site.page(), REQUESTS)
+}
+
+/// A mebibyte a thousand times over, discarded.
+pub(super) fn download() -> Result<Cost, Trouble> {
+    downloads(Speech::Plain)
+}
+
+pub(super) fn download_tls() -> Result<Cost, Trouble> {
+    downloads(Speech::Http1)
+}
+
+pub(super) fn download_http2() -> Result<Cost, Trouble> {
+    downloads(Speech::Http2)
+}
+
+fn downloads(speech: Speech) -> Result<Cost, Trouble> {
+    let site = Site::serve(speech)?;
+    beside(&Program::curl(&site)?, &site, &site.gibibyte(), DOWNLOADS)
+}
+
+fn beside(floor: &Program, site: &Site, url: &str, runs: usize) -> Result<Cost, Trouble> {
+    let httpstat = Program::httpstat(site)?;
+    let mut rounds = Rounds::default();
+    for _ in 0..runs {
+        let floor = floor.get(url)?.elapsed;
+        rounds.add(nanos(floor), nanos(httpstat.get(url)?.elapsed));
+    }
+    Ok(Cost::of_processes(rounds.timing()))
 }
 
 pub(super) fn size() -> Result<Cost, Trouble> {
-    let curl = curl()?;
-    let httpstat = built_httpstat()?;
-    Ok(Cost {
-        value: fs::metadata(httpstat)?.len() as f64,
-        floor: fs::metadata(curl)?.len() as f64,
-        allocs: None,
-    })
+    let site = Site::serve(Speech::Plain)?;
+    let bytes = |program: Program| fs::metadata(program.path()).map(|found| found.len() as f64);
+    let value = bytes(Program::httpstat(&site)?)?;
+    Ok(Cost::of_bytes(value, bytes(Program::curl(&site)?)?))
 }
 
-fn curl() -> Result<PathBuf, Trouble> {
-    env::split_paths(&env::var_os("PATH").unwrap_or_default())
-        .map(|folder| folder.join("curl"))
-        .find(|path| path.is_file())
-        .ok_or(Trouble::Skipped("no curl"))
+/// The most memory that one request takes.
+pub(super) fn memory() -> Result<Cost, Trouble> {
+    let site = Site::serve(Speech::Http2)?;
+    peaks(&site, &site.page(), REQUESTS)
 }
 
-/// Builds the release binary, which cargo puts beside the one that is running.
-fn built_httpstat() -> Result<PathBuf, Trouble> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo)
-        .args(["build", "--quiet", "--release", "--package", "conniver-httpstat"])
-        .stdout(Stdio::null())
-        .status()?;
-    if !built.success() {
-        return Err(Trouble::Failed("httpstat does not build".to_owned()));
+pub(super) fn memory_of_download() -> Result<Cost, Trouble> {
+    let site = Site::serve(Speech::Http2)?;
+    peaks(&site, &site.gibibyte(), 3)
+}
+
+fn peaks(site: &Site, url: &str, runs: usize) -> Result<Cost, Trouble> {
+    let (httpstat, curl) = (Program::httpstat(site)?, Program::curl(site)?);
+    let mut rounds = Rounds::default();
+    for _ in 0..runs {
+        let floor = curl.get(url)?.peak_bytes;
+        let subject = httpstat.get(url)?.peak_bytes;
+        program::is_above_our_own(subject.min(floor))?;
+        rounds.add(floor as f64, subject as f64);
     }
-    let path = env::current_exe()?.with_file_name("httpstat");
-    if path.is_file() { Ok(path) } else { Err(Trouble::Failed(format!("no {}", path.display()))) }
+    Ok(Cost::of_processes(rounds.timing()))
 }
 
-/// Nanoseconds from start to exit.
-fn run(command: &mut Command) -> Result<f64, Trouble> {
-    let start = Instant::now();
-    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status()?;
-    let elapsed = start.elapsed();
-    if !status.success() {
-        let program = command.get_program().to_string_lossy();
-        return Err(Trouble::Failed(format!("{program} gave {status}")));
+/// What the report says of a phase, beside the clock of a server that takes its time.
+pub(super) fn accuracy(phase: Phase) -> Result<Cost, Trouble> {
+    const RUNS: usize = 21;
+
+    let site = clock::Site::serve()?;
+    let httpstat = site.httpstat()?;
+    let mut rounds = Rounds::default();
+    for _ in 0..RUNS {
+        let report = httpstat.report(&site.url())?;
+        let stamps = site.stamps()?;
+        rounds.add(nanos(stamps.of(phase)), nanos(clock::reported(&report, phase)?));
     }
-    Ok(elapsed.as_nanos() as f64)
+    Ok(Cost::of_processes(rounds.timing()))
 }
 
-/// Answers every request with two bytes, until the program ends.
-fn serve() -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let address = listener.local_addr()?;
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            // A client that goes away is noticed by its exit code.
-            let _ = answer(stream);
-        }
-    });
-    Ok(address)
-}
-
-fn answer(mut stream: TcpStream) -> io::Result<()> {
-    for line in BufReader::new(&stream).lines() {
-        if line?.is_empty() {
-            break;
-        }
-    }
-    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+fn nanos(time: Duration) -> f64 {
+    time.as_nanos() as f64
 }

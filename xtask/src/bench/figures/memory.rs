@@ -27,6 +27,7 @@ pub(super) fn per_connection() -> Result<Cost, Trouble> {
     Ok(Cost {
         value: heap + size_of::<Conn<TcpStream>>() as f64,
         floor: LIMIT_BYTES,
+        spread: None,
         allocs: Some(allocations as f64 / CONNECTIONS as f64),
     })
 }

@@ -148,7 +148,7 @@ pub(super) fn list_with_facts() -> Result<Cost, Trouble> {
     let allocs = allocations_each(subject) / conns.len() as f64;
     let timing = Timing::of(floor, subject);
     let each = |nanos: f64| nanos / conns.len() as f64;
-    let timing = Timing { subject: each(timing.subject), floor: each(timing.floor) };
+    let timing = Timing { subject: each(timing.subject), floor: each(timing.floor), ..timing };
     Ok(Cost::timed(timing, allocs))
 }
 

@@ -1,0 +1,31 @@
+#![allow(unsafe_code, reason = "the standard library does not tell what a child took")]
+
+use std::{io, process::Child};
+
+/// How a process ended.
+pub(super) struct Ended {
+    pub(super) success: bool,
+    /// The most memory that it had at a time.
+    pub(super) peak_bytes: u64,
+}
+
+pub(super) fn wait(child: Child) -> io::Result<Ended> {
+    // SAFETY: all zeros is a valid value of this plain structure.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    let (mut status, id) = (0, child.id() as libc::pid_t);
+    // SAFETY: the kernel writes a status and the structure, which live through the call.
+    while unsafe { libc::wait4(id, &raw mut status, 0, &raw mut usage) } < 0 {
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    let success = libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0;
+    Ok(Ended { success, peak_bytes: usage.ru_maxrss as u64 * 1024 })
+}
+
+/// The group of this process.
+pub(super) fn group() -> u32 {
+    // SAFETY: a plain system call that takes nothing and never fails.
+    unsafe { libc::getgid() }
+}
