@@ -2,6 +2,7 @@
 
 mod data;
 mod generate;
+mod protocol;
 mod watch;
 mod way;
 
@@ -32,6 +33,7 @@ use crate::{
 };
 use data::DataArgs;
 pub(crate) use generate::Generated;
+use protocol::ProtocolArgs;
 pub(crate) use watch::WatchArgs;
 use way::WayArgs;
 
@@ -96,6 +98,9 @@ pub(crate) struct Cli {
     /// Speak HTTP/2 without asking, also without TLS
     #[arg(long, overrides_with_all = ["http1", "http2"])]
     http2_prior_knowledge: bool,
+
+    #[command(flatten)]
+    pub(crate) protocol: ProtocolArgs,
 
     /// Follow redirects, each shown as a request of its own
     ///
@@ -192,6 +197,9 @@ impl Cli {
     pub(crate) fn from_process() -> Self {
         let matches = definition().get_matches();
         let cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        if let Some(why) = cli.protocol.lacking() {
+            Self::command().error(ErrorKind::InvalidValue, why).exit();
+        }
         if cli.asks_for_version() {
             Self::command().get_matches_from(["httpstat", "--version"]);
         }
