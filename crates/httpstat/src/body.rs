@@ -6,10 +6,12 @@ use bytes::Bytes;
 use h2::RecvStream;
 use http_body_util::BodyExt as _;
 use hyper::{
-    body::{Body as _, Incoming},
+    body::{Body as _, Frame, Incoming},
     header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue},
 };
 
+#[cfg(feature = "http3")]
+use crate::http3;
 use crate::{
     decode::{self, Decoding, Piece},
     error::{Error, Kind},
@@ -69,6 +71,8 @@ impl BodyArgs {
 pub(crate) enum Coming {
     Http1(Incoming),
     Http2(RecvStream),
+    #[cfg(feature = "http3")]
+    Http3(Box<http3::Body>),
 }
 
 enum Part {
@@ -76,12 +80,21 @@ enum Part {
     Trailers(HeaderMap),
 }
 
+impl Part {
+    fn of(frame: Frame<Bytes>) -> Self {
+        match frame.into_data() {
+            Ok(data) => Self::Data(data),
+            Err(frame) => Self::Trailers(frame.into_trailers().unwrap_or_default()),
+        }
+    }
+}
+
 impl Coming {
     /// The length that the head states.
     pub(crate) fn announced(&self, headers: &HeaderMap) -> Option<u64> {
         match self {
             Self::Http1(body) => body.size_hint().exact(),
-            Self::Http2(_) => headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok(),
+            _ => headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok(),
         }
     }
 
@@ -89,17 +102,18 @@ impl Coming {
         match self {
             Self::Http1(body) => body.is_end_stream(),
             Self::Http2(body) => body.is_end_stream(),
+            #[cfg(feature = "http3")]
+            Self::Http3(body) => body.is_empty(),
         }
     }
 
     async fn next(&mut self) -> Result<Option<Part>, Cause> {
         match self {
-            Self::Http1(body) => {
-                let Some(frame) = body.frame().await.transpose()? else { return Ok(None) };
-                Ok(Some(match frame.into_data() {
-                    Ok(data) => Part::Data(data),
-                    Err(frame) => Part::Trailers(frame.into_trailers().unwrap_or_default()),
-                }))
+            Self::Http1(body) => Ok(body.frame().await.transpose()?.map(Part::of)),
+            #[cfg(feature = "http3")]
+            Self::Http3(body) => {
+                let frame = body.frame().await.transpose().map_err(Cause::Http3)?;
+                Ok(frame.map(Part::of))
             }
             Self::Http2(body) => {
                 if let Some(data) = body.data().await.transpose()? {

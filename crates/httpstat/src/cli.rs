@@ -3,6 +3,7 @@
 mod data;
 mod environment;
 mod generate;
+mod protocol;
 mod watch;
 mod way;
 
@@ -34,6 +35,7 @@ use crate::{
 use data::DataArgs;
 use environment::Environment;
 pub(crate) use generate::Generated;
+use protocol::ProtocolArgs;
 pub(crate) use watch::WatchArgs;
 use way::WayArgs;
 
@@ -98,6 +100,9 @@ pub(crate) struct Cli {
     /// Speak HTTP/2 without asking, also without TLS
     #[arg(long, overrides_with_all = ["http1", "http2"])]
     http2_prior_knowledge: bool,
+
+    #[command(flatten)]
+    pub(crate) protocol: ProtocolArgs,
 
     /// Follow redirects, each shown as a request of its own
     ///
@@ -219,6 +224,9 @@ impl Cli {
             .unwrap_or_else(|why| Self::command().error(ErrorKind::InvalidValue, why).exit());
         let has_format = matches.value_source("format") == Some(ValueSource::CommandLine);
         cli.heed(environment, has_format);
+        if let Some(why) = cli.protocol.lacking() {
+            Self::command().error(ErrorKind::InvalidValue, why).exit();
+        }
         if cli.asks_for_version() {
             Self::command().get_matches_from(["httpstat", "--version"]);
         }
@@ -365,6 +373,8 @@ const OPENS_NO_FILE: &[&str] = &[
     "http1",
     "http2",
     "http2_prior_knowledge",
+    "http3",
+    "http3_only",
     "insecure",
     "interface",
     "interval",

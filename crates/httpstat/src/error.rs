@@ -49,6 +49,8 @@ pub(crate) enum Kind {
     Certificate,
     Encoding,
     TooLarge,
+    Http3,
+    Quic,
     Proxy,
     Interrupted,
     Terminated,
@@ -56,7 +58,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the exit codes.
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Url,
         Self::Resolve,
         Self::Connect,
@@ -74,6 +76,8 @@ impl Kind {
         Self::Certificate,
         Self::Encoding,
         Self::TooLarge,
+        Self::Http3,
+        Self::Quic,
         Self::Proxy,
         Self::Interrupted,
         Self::Terminated,
@@ -113,6 +117,8 @@ impl Kind {
             Self::Certificate => (60, "certificate", "the server's certificate is not trusted"),
             Self::Encoding => (61, "encoding", "the body could not be decoded"),
             Self::TooLarge => (63, "too_large", "the body is larger than --max-filesize"),
+            Self::Http3 => (95, "http3", "HTTP/3 failed, or the server cancelled"),
+            Self::Quic => (96, "quic", "no QUIC connection could be made"),
             Self::Proxy => (97, "proxy", "the proxy did not lead to the server"),
             Self::Interrupted => (130, "interrupted", "interrupted by Ctrl-C"),
             Self::Terminated => (143, "terminated", "told to end by SIGTERM"),

@@ -14,6 +14,8 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+#[cfg(feature = "http3")]
+use crate::http3;
 use crate::{
     body::{Arrived, BodyArgs, Coming, Receipt},
     decode,
@@ -70,7 +72,7 @@ pub(crate) struct Sent {
 pub(crate) struct Head {
     pub(crate) version: Version,
     pub(crate) status: StatusCode,
-    /// As the server worded it; HTTP/2 has none.
+    /// As the server worded it; HTTP/2 and its successor have none.
     pub(crate) reason: Option<Vec<u8>>,
     pub(crate) headers: HeaderMap,
 }
@@ -91,6 +93,8 @@ impl Exchange {
             match &mut line.sender {
                 Sender::Http1(sender) => Ok(self.over_http1(sender, draft).await),
                 Sender::Http2(sender) => self.over_http2(sender, draft).await,
+                #[cfg(feature = "http3")]
+                Sender::Http3(connection) => self.over_http3(connection, draft).await,
             }
         };
         let asked = progress::beside(args.shows_progress(), asked, || upload.bar()).await?;
@@ -150,6 +154,20 @@ impl Exchange {
         Ok(asked.map(|response| response.map(Coming::Http2)).map_err(Cause::Http2))
     }
 
+    #[cfg(feature = "http3")]
+    async fn over_http3(
+        &mut self,
+        connection: &mut http3::Connection,
+        draft: Draft,
+    ) -> Result<Result<Response<Coming>, Cause>, Error> {
+        let request = http3::fit(draft.into_http2()?);
+        let request = self.noted(request, "HTTP/3");
+        let asked = connection.send(request, &self.interims, &self.stamps).await;
+        Ok(asked
+            .map(|response| response.map(|body| Coming::Http3(Box::new(body))))
+            .map_err(Cause::Http3))
+    }
+
     /// The request as it will be sent, remembered, with a body that is watched.
     fn noted(&mut self, request: Request<Upload>, version: &str) -> Request<Held> {
         self.sent = Some(Sent::of(&request, version));
@@ -177,6 +195,8 @@ pub(crate) struct Line {
 enum Sender {
     Http1(http1::SendRequest<Held>),
     Http2(SendRequest<Bytes>),
+    #[cfg(feature = "http3")]
+    Http3(Box<http3::Connection>),
 }
 
 impl Line {
@@ -195,6 +215,12 @@ impl Line {
         Ok(Self { sender, stamps })
     }
 
+    /// The same over QUIC.
+    #[cfg(feature = "http3")]
+    pub(crate) fn over_quic(connection: http3::Connection) -> Self {
+        Self { sender: Sender::Http3(Box::new(connection)), stamps: Stamps::default() }
+    }
+
     /// Lets this watch know of the next response.
     pub(crate) fn watched_by(&self, watch: &Watch) {
         self.stamps.watched_by(watch);
@@ -205,6 +231,9 @@ impl Line {
         let is_ready = match &mut self.sender {
             Sender::Http1(sender) => sender.ready().await.is_ok(),
             Sender::Http2(sender) => poll_fn(|cx| sender.poll_ready(cx)).await.is_ok(),
+            // It is kept for no other request.
+            #[cfg(feature = "http3")]
+            Sender::Http3(_) => false,
         };
         if is_ready {
             self.stamps.renew();
@@ -299,6 +328,7 @@ impl Head {
     /// The name of the protocol as it stands in a status line.
     pub(crate) fn version_name(&self) -> &'static str {
         match self.version {
+            Version::HTTP_3 => "HTTP/3",
             Version::HTTP_2 => "HTTP/2",
             Version::HTTP_10 => "HTTP/1.0",
             _ => "HTTP/1.1",
@@ -321,7 +351,7 @@ impl Head {
     pub(crate) fn status_line(&self) -> Vec<u8> {
         let mut line = format!("{} {}", self.version_name(), self.status.as_u16()).into_bytes();
         let reason = self.reason.as_deref();
-        let standard = self.status.canonical_reason().filter(|_| self.version != Version::HTTP_2);
+        let standard = self.status.canonical_reason().filter(|_| self.version < Version::HTTP_2);
         let reason = reason.or(standard.map(str::as_bytes)).unwrap_or_default();
         if !reason.is_empty() {
             line.push(b' ');

@@ -16,6 +16,8 @@ use crate::{
 pub(crate) enum Cause {
     Http1(hyper::Error),
     Http2(h2::Error),
+    #[cfg(feature = "http3")]
+    Http3(crate::http3::Broken),
 }
 
 impl From<hyper::Error> for Cause {
@@ -32,6 +34,10 @@ impl From<h2::Error> for Cause {
 
 /// Why no response head arrived.
 pub(crate) fn of_head(cause: &Cause, seen: &Seen, endpoint: &str) -> Error {
+    #[cfg(feature = "http3")]
+    if let Cause::Http3(broken) = cause {
+        return crate::http3::of_head(broken, seen, endpoint);
+    }
     if let Some(error) = of_payload(cause, seen) {
         return error;
     }
@@ -75,6 +81,10 @@ pub(crate) fn of_head(cause: &Cause, seen: &Seen, endpoint: &str) -> Error {
 
 /// Why the body did not arrive whole, after `received` bytes of it.
 pub(crate) fn of_body(cause: &Cause, seen: &Seen, received: u64, endpoint: &str) -> Error {
+    #[cfg(feature = "http3")]
+    if let Cause::Http3(broken) = cause {
+        return crate::http3::of_body(broken, seen, received, endpoint);
+    }
     if let Some(error) = of_payload(cause, seen) {
         return error;
     }
@@ -109,6 +119,9 @@ pub(crate) fn is_refusal(cause: &Cause) -> bool {
             error.reason() == Some(Reason::REFUSED_STREAM)
                 || (error.is_go_away() && error.is_remote())
         }
+        // It matters for connections that are kept, and this one is not.
+        #[cfg(feature = "http3")]
+        Cause::Http3(_) => false,
     }
 }
 
@@ -117,6 +130,8 @@ fn of_payload(cause: &Cause, seen: &Seen) -> Option<Error> {
     let why = match cause {
         Cause::Http1(error) => error.is_user().then(|| cause.io())??.to_string(),
         Cause::Http2(_) => seen.payload_error.as_ref()?.to_string(),
+        #[cfg(feature = "http3")]
+        Cause::Http3(_) => return None,
     };
     Some(Error::new(Kind::Data, why))
 }
@@ -185,6 +200,8 @@ impl Cause {
             (_, Some(source)) => source.to_string(),
             (Self::Http1(error), None) => error.to_string(),
             (Self::Http2(error), None) => error.to_string(),
+            #[cfg(feature = "http3")]
+            (Self::Http3(error), None) => error.to_string(),
         }
     }
 
@@ -192,6 +209,8 @@ impl Cause {
         match self {
             Self::Http1(error) => error.source(),
             Self::Http2(error) => error.source(),
+            #[cfg(feature = "http3")]
+            Self::Http3(_) => None,
         }
     }
 }

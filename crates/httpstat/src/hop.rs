@@ -1,6 +1,7 @@
 //! One request, measured from the name lookup to the last byte.
 
 use std::{
+    collections::VecDeque,
     mem,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
@@ -12,6 +13,8 @@ use hyper::Method;
 use tcpinfo::TcpInfo;
 use tokio::{task::yield_now, time::timeout};
 
+#[cfg(feature = "http3")]
+use crate::http3;
 use crate::{
     body::{BodyArgs, Coming},
     dial::{self, Attempt},
@@ -42,9 +45,14 @@ pub(crate) struct Hop {
     /// What the name means, if it was looked up.
     pub(crate) answers: Vec<IpAddr>,
     pub(crate) attempts: Vec<Attempt>,
+    /// Those over QUIC, before the others.
+    #[cfg(feature = "http3")]
+    pub(crate) quic_attempts: Vec<Attempt>,
     /// The other end of the socket, where that is not the server.
     pub(crate) proxy: Option<Proxy>,
     pub(crate) socket: Option<Socket>,
+    #[cfg(feature = "http3")]
+    pub(crate) quic: Option<http3::Record>,
     pub(crate) tls: Option<Session>,
     pub(crate) exchange: Exchange,
     /// What became of the connection before, where connections are kept.
@@ -82,6 +90,8 @@ pub(crate) struct Reach<'a> {
     pub(crate) versions: Versions,
     /// Used for `https` only.
     pub(crate) tls: Option<Arc<tls::Client>>,
+    #[cfg(feature = "http3")]
+    pub(crate) http3: Option<http3::Client>,
     /// Used for a proxy that wants it.
     pub(crate) proxy_tls: Option<Arc<tls::Client>>,
     pub(crate) route: &'a Route,
@@ -93,6 +103,20 @@ pub(crate) struct Reach<'a> {
     pub(crate) repeatable: Repeatable,
 }
 
+/// An established connection, over which HTTP is not spoken yet.
+enum Link {
+    Tcp(Box<dyn Stream>),
+    #[cfg(feature = "http3")]
+    Quic(Box<http3::Connection>),
+}
+
+/// The addresses of a connection, as far as the system tells.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    pub(crate) local: Option<SocketAddr>,
+    pub(crate) remote: Option<SocketAddr>,
+}
+
 impl Hop {
     pub(crate) fn new(ask: &Ask, interval: Option<Duration>) -> Self {
         Self {
@@ -101,8 +125,12 @@ impl Hop {
             timeline: Timeline::default(),
             answers: Vec::new(),
             attempts: Vec::new(),
+            #[cfg(feature = "http3")]
+            quic_attempts: Vec::new(),
             proxy: None,
             socket: None,
+            #[cfg(feature = "http3")]
+            quic: None,
             tls: None,
             exchange: Exchange::default(),
             line_use: None,
@@ -124,6 +152,10 @@ impl Hop {
         let outcome = outcome.unwrap_or_else(|stop| Err(self.stopped(stop)));
         if let (Ok(()), Some(socket)) = (&outcome, &mut self.socket) {
             socket.closed_within(CLOSING).await;
+        }
+        #[cfg(feature = "http3")]
+        if let Some(quic) = &mut self.quic {
+            quic.close_within(CLOSING).await;
         }
         outcome.map_err(|mut error| {
             error.phase = error.phase.or(self.timeline.phase());
@@ -202,7 +234,7 @@ impl Hop {
         endpoint: &str,
     ) -> Result<(Line, Coming), Error> {
         let established = self.establish(reach);
-        let stream = match reach.connect_timeout {
+        let link = match reach.connect_timeout {
             Some(limit) => timeout(limit, established).await.unwrap_or_else(|_| {
                 Err(self.stopped(Stop::Late { limit, option: "--connect-timeout" }))
             }),
@@ -212,7 +244,11 @@ impl Hop {
         let is_forwarded = self.prepare_for_proxy(&mut draft);
         let is_agreed = self.tls.as_ref().is_some_and(Session::is_http2);
         let http2 = is_agreed || (reach.versions == Versions::Http2 && !is_forwarded);
-        let mut line = Line::open(stream, http2, endpoint).await?;
+        let mut line = match link {
+            Link::Tcp(stream) => Line::open(stream, http2, endpoint).await?,
+            #[cfg(feature = "http3")]
+            Link::Quic(connection) => Line::over_quic(*connection),
+        };
         line.watched_by(&self.watch);
         let body = self.exchange.ask(&mut line, draft, reach.body, endpoint).await?;
         Ok((line, body))
@@ -264,13 +300,22 @@ impl Hop {
         }
     }
 
-    async fn establish(&mut self, reach: &Reach<'_>) -> Result<Box<dyn Stream>, Error> {
+    async fn establish(&mut self, reach: &Reach<'_>) -> Result<Link, Error> {
         let Reach { route, tls, proxy_tls, .. } = reach;
         let (server, proxy) = route.to(&self.target);
         self.proxy = proxy;
         let proxy = self.proxy.clone();
-        let mut stream =
-            self.dial(proxy.as_ref().map_or(&server, |proxy| &proxy.endpoint), route).await?;
+        let other_end = proxy.as_ref().map_or(&server, |proxy| &proxy.endpoint);
+        #[cfg(feature = "http3")]
+        let http3 = http3::Client::usable(reach.http3.as_ref(), &self.target, proxy.as_ref())?;
+        let addresses = self.look_up(other_end, route).await?;
+        #[cfg(feature = "http3")]
+        if let Some(client) = http3
+            && let Some(link) = self.dial_quic(client, addresses.clone(), route).await?
+        {
+            return Ok(link);
+        }
+        let mut stream = self.dial(addresses, other_end, route).await?;
 
         if let Some(proxy) = proxy {
             let shakes_hands = proxy.tls_target().zip(proxy_tls.as_ref());
@@ -286,17 +331,48 @@ impl Hop {
         }
 
         let Some(client) = tls.as_ref().filter(|_| self.target.is_https()) else {
-            return Ok(stream);
+            return Ok(Link::Tcp(stream));
         };
         self.timeline.enter(Phase::Tls, Instant::now());
         let stream =
             client.handshake(&self.target, reach.repeatable, stream, &mut self.tls).await?;
         self.watch.note(Moment::Tls);
-        Ok(stream)
+        Ok(Link::Tcp(stream))
     }
 
-    /// Connects to what stands at the other end of the socket.
-    async fn dial(&mut self, endpoint: &Endpoint, route: &Route) -> Result<Box<dyn Stream>, Error> {
+    /// A connection over QUIC, or none where TCP may be used instead and has to.
+    #[cfg(feature = "http3")]
+    async fn dial_quic(
+        &mut self,
+        client: &http3::Client,
+        addresses: VecDeque<SocketAddr>,
+        route: &Route,
+    ) -> Result<Option<Link>, Error> {
+        self.timeline.enter(Phase::Quic, Instant::now());
+        let from = route.interface.as_ref();
+        let connecting =
+            client.connect(&self.target, addresses, from, &mut self.quic_attempts, &mut self.tls);
+        let connection = match client.patience() {
+            None => connecting.await?,
+            Some(limit) => match timeout(limit, connecting).await {
+                Ok(Ok(connection)) => connection,
+                // Why is told by the attempts, and what becomes of it by TCP.
+                Ok(Err(_)) | Err(_) => {
+                    self.tls = None;
+                    return Ok(None);
+                }
+            },
+        };
+        self.quic = Some(connection.record());
+        Ok(Some(Link::Quic(Box::new(connection))))
+    }
+
+    /// The addresses of what stands at the other end of the socket, in the order of attempts.
+    async fn look_up(
+        &mut self,
+        endpoint: &Endpoint,
+        route: &Route,
+    ) -> Result<VecDeque<SocketAddr>, Error> {
         let known = dial::literal(endpoint).map(|address| vec![address]);
         let found = match known.or_else(|| route.pinned(endpoint)) {
             Some(addresses) => addresses,
@@ -307,8 +383,16 @@ impl Hop {
                 found
             }
         };
-        let addresses = dial::order(&found, route.family, endpoint)?;
+        dial::order(&found, route.family, endpoint)
+    }
 
+    /// Connects to it over TCP.
+    async fn dial(
+        &mut self,
+        addresses: VecDeque<SocketAddr>,
+        endpoint: &Endpoint,
+        route: &Route,
+    ) -> Result<Box<dyn Stream>, Error> {
         self.timeline.enter(Phase::Connect, Instant::now());
         let from = route.interface.clone();
         let connect = move |address| dial::connect(address, from.clone());
@@ -319,6 +403,15 @@ impl Hop {
         self.watch.begin(socket.handle.clone());
         self.socket = Some(socket);
         Ok(Box::new(stream))
+    }
+
+    /// Both ends of the connection, if there was one.
+    pub(crate) fn ends(&self) -> Option<Ends> {
+        #[cfg(feature = "http3")]
+        if let Some(quic) = &self.quic {
+            return Some(Ends { local: quic.local, remote: Some(quic.remote) });
+        }
+        self.socket.as_ref().map(|socket| Ends { local: socket.local, remote: socket.remote })
     }
 
     /// Gives the connection of a failed run that is followed by others the time to end.
@@ -397,6 +490,7 @@ impl Hop {
             Some(Phase::Connect) => format!("no connection to {dialed}"),
             Some(Phase::Proxy) => format!("the proxy {dialed} did not lead to {endpoint}"),
             Some(Phase::Tls) => format!("no end of the handshake with {endpoint}"),
+            Some(Phase::Quic) => format!("no QUIC connection to {endpoint}"),
             Some(Phase::Send) => format!("{endpoint} did not take the whole request"),
             Some(Phase::Server) => format!("no response from {endpoint}"),
             Some(Phase::Transfer) if self.exchange.body.ended.is_some() => {

@@ -15,6 +15,8 @@ mod failure;
 mod frames;
 mod hop;
 mod http2;
+#[cfg(feature = "http3")]
+mod http3;
 mod interim;
 mod keep;
 mod memory;

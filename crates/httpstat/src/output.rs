@@ -7,6 +7,8 @@ mod json;
 mod markup;
 mod picture;
 mod pretty;
+#[cfg(feature = "http3")]
+mod quic;
 mod repeat;
 mod repeat_json;
 mod socket;

@@ -155,10 +155,13 @@ impl Draft {
         request
     }
 
-    /// For HTTP/2: the whole URL, from which the pseudo-headers are made.
+    /// For HTTP/2 and HTTP/3: the whole URL, from which the pseudo-headers are made.
     pub(crate) fn into_http2(self) -> Result<Request<Upload>, Error> {
         let authority = Authority::try_from(self.authority.as_bytes()).map_err(|_| {
-            Error::new(Kind::Send, "the Host header given with -H cannot be sent over HTTP/2")
+            Error::new(
+                Kind::Send,
+                "the Host header given with -H is no authority, as HTTP/2 and HTTP/3 need it",
+            )
         })?;
         let uri = Uri::builder()
             .scheme(self.url.scheme().cloned().unwrap_or(Scheme::HTTPS))

@@ -11,6 +11,8 @@ use std::{
 
 use tokio::{runtime::Builder, task::spawn_blocking};
 
+#[cfg(feature = "http3")]
+use crate::http3;
 use crate::{
     body::BodyArgs,
     cli::{Cli, Format, Generated},
@@ -119,7 +121,12 @@ impl Work {
         let (first, mut sink);
         (first, sink, way.proxy_tls, self.baseline, [self.save, self.junit]) =
             aside(&mut stops, cli.opens_files, move || {
-                let first = Prepared::new(all.ask(target)?, &options, None)?;
+                let clients = Clients {
+                    #[cfg(feature = "http3")]
+                    wish: all.protocol.http3(),
+                    ..Clients::default()
+                };
+                let first = Prepared::new(all.ask(target)?, &options, clients)?;
                 let proxy_tls = || {
                     let trust = all.proxy_trust();
                     tls::Client::new(&tls::Options::trusting(trust).speaking(Versions::Http1))
@@ -153,7 +160,7 @@ impl Work {
         }
         let mut pool = repeat.keep_alive.then(Pool::default);
         let mut progress = Progress::new(cli.body.shows_progress());
-        let (ask, mut client) = (first.ask.clone(), first.client.clone());
+        let (ask, mut clients) = (first.ask.clone(), first.clients.clone());
         let mut prepared = Some(first);
         for number in 1..=repeat.warmup + repeat.count {
             progress.show(&self.state(number, repeat));
@@ -165,7 +172,7 @@ impl Work {
                         paused.map_err(|stop| stop.error("not all runs were made"))?;
                     }
                     stops.restart();
-                    way.prepare(ask.clone(), client.clone(), &mut stops).await?
+                    way.prepare(ask.clone(), clients.clone(), &mut stops).await?
                 }
             };
             let is_last = number == repeat.warmup + repeat.count;
@@ -178,7 +185,7 @@ impl Work {
             let sink = &mut sink;
             let pool = pool.as_mut();
             match way.follow(prepared, sink, pool, &mut stops, &mut record).await {
-                Ok(used) => client = used,
+                Ok(used) => clients = used,
                 Err(error) => {
                     if let (Some(_), None) = (counted, &self.series) {
                         self.record = record;
@@ -364,18 +371,20 @@ impl Way {
         mut pool: Option<&mut Pool>,
         stops: &mut Stops,
         record: &mut Record,
-    ) -> Result<Option<Arc<tls::Client>>, Error> {
+    ) -> Result<Clients, Error> {
         let mut prepared = first;
         let mut trail = Trail::new(self.max_redirs);
         loop {
-            let Prepared { ask, draft, client } = prepared;
+            let Prepared { ask, draft, clients } = prepared;
             trail.step(&ask)?;
             let mut hop = Hop::new(&ask, self.sample_interval);
             let plan = Plan {
                 draft,
                 reach: Reach {
                     versions: self.versions,
-                    tls: client.clone(),
+                    tls: clients.tls.clone(),
+                    #[cfg(feature = "http3")]
+                    http3: clients.http3.clone(),
                     proxy_tls: self.proxy_tls.clone(),
                     route: &self.route,
                     connect_timeout: self.connect_timeout,
@@ -391,19 +400,19 @@ impl Way {
             let next = hop.next.take();
             record.hops.push(hop);
             outcome?;
-            let Some(ask) = next else { return Ok(client) };
-            prepared = self.prepare(*ask, client, stops).await?;
+            let Some(ask) = next else { return Ok(clients) };
+            prepared = self.prepare(*ask, clients, stops).await?;
         }
     }
 
     async fn prepare(
         &self,
         ask: Ask,
-        client: Option<Arc<tls::Client>>,
+        clients: Clients,
         stops: &mut Stops,
     ) -> Result<Prepared, Error> {
         let options = self.tls.clone();
-        aside(stops, self.opens_files, move || Prepared::new(ask, &options, client)).await
+        aside(stops, self.opens_files, move || Prepared::new(ask, &options, clients)).await
     }
 }
 
@@ -411,22 +420,49 @@ impl Way {
 struct Prepared {
     ask: Ask,
     draft: Draft,
+    clients: Clients,
+}
+
+/// What was needed so far to shake hands.
+#[derive(Clone, Default)]
+struct Clients {
     /// Absent for `http`, unless an earlier request needed it.
-    client: Option<Arc<tls::Client>>,
+    tls: Option<Arc<tls::Client>>,
+    #[cfg(feature = "http3")]
+    http3: Option<http3::Client>,
+    #[cfg(feature = "http3")]
+    wish: Option<http3::Wish>,
+}
+
+impl Clients {
+    /// Adds what this target needs.
+    fn complete(&mut self, target: &Target, options: &tls::Options) -> Result<(), Error> {
+        #[cfg(feature = "http3")]
+        match self.wish {
+            Some(http3::Wish::Only) if !target.is_https() => {
+                return Err(http3::needs_https(target));
+            }
+            Some(wish) if target.is_https() && self.http3.is_none() => {
+                self.http3 = Some(http3::Client::new(tls::Client::for_quic(options)?, wish)?);
+            }
+            _ => {}
+        }
+        #[cfg(feature = "http3")]
+        if self.wish == Some(http3::Wish::Only) {
+            return Ok(());
+        }
+        if target.is_https() && self.tls.is_none() {
+            self.tls = Some(Arc::new(tls::Client::new(options)?));
+        }
+        Ok(())
+    }
 }
 
 impl Prepared {
-    fn new(
-        ask: Ask,
-        options: &tls::Options,
-        client: Option<Arc<tls::Client>>,
-    ) -> Result<Self, Error> {
+    fn new(ask: Ask, options: &tls::Options, mut clients: Clients) -> Result<Self, Error> {
         let draft = Draft::new(&ask)?;
-        let client = match client {
-            None if ask.target.is_https() => Some(Arc::new(tls::Client::new(options)?)),
-            client => client,
-        };
-        Ok(Self { ask, draft, client })
+        clients.complete(&ask.target, options)?;
+        Ok(Self { ask, draft, clients })
     }
 }
 

@@ -129,6 +129,31 @@ impl Stamps {
         });
     }
 
+    /// Notes that the last byte of the request is about to be handed down.
+    #[cfg(feature = "http3")]
+    pub(crate) fn request_sent(&self, at: Instant) {
+        self.with(|seen| seen.request_sent = Some(at));
+    }
+
+    /// Notes that more of the response arrived, where it comes on a stream of its own.
+    #[cfg(feature = "http3")]
+    pub(crate) fn answered(&self, at: Instant) {
+        self.with(|seen| {
+            if !seen.head_understood {
+                seen.first_byte.get_or_insert(at);
+                seen.last_read = Some(at);
+            }
+        });
+    }
+
+    /// Notes how reading ended. Only the first call counts.
+    #[cfg(feature = "http3")]
+    pub(crate) fn read_ended(&self, end: End) {
+        self.with(|seen| {
+            seen.read.get_or_insert(end);
+        });
+    }
+
     /// Notes that what comes now is the response body.
     pub(crate) fn head_understood(&self) {
         self.with(|seen| {

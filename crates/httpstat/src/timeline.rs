@@ -13,6 +13,8 @@ pub(crate) enum Phase {
     Proxy,
     /// TLS handshake. Skipped for `http`.
     Tls,
+    /// The handshake of QUIC, which is that of TCP and TLS in one, failed attempts included.
+    Quic,
     /// From a ready connection to the last byte of the request.
     Send,
     /// From there to the first byte of the response.
@@ -23,8 +25,9 @@ pub(crate) enum Phase {
 
 impl Phase {
     /// Every phase, in the order in which they happen.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Dns,
+        Self::Quic,
         Self::Connect,
         Self::Proxy,
         Self::Tls,
@@ -40,6 +43,7 @@ impl Phase {
             Self::Connect => "connect",
             Self::Proxy => "proxy",
             Self::Tls => "tls",
+            Self::Quic => "quic",
             Self::Send => "send",
             Self::Server => "server",
             Self::Transfer => "transfer",
@@ -53,6 +57,7 @@ impl Phase {
             Self::Connect => "TCP connect",
             Self::Proxy => "Proxy tunnel",
             Self::Tls => "TLS handshake",
+            Self::Quic => "QUIC handshake",
             Self::Send => "Request send",
             Self::Server => "Server processing",
             Self::Transfer => "Content transfer",
@@ -61,14 +66,14 @@ impl Phase {
 
     /// The cumulative mark that is reached when this phase ends, as JSON name and for a person.
     ///
-    /// TLS has none of its own: what follows it is the start of the request, marked for every
-    /// connection.
+    /// TLS and QUIC have none of their own: what follows them is the start of the request, marked
+    /// for every connection.
     const fn mark(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Dns => Some(("namelookup", "name lookup")),
             Self::Connect => Some(("initial_connect", "connect")),
             Self::Server => Some(("starttransfer", "start transfer")),
-            Self::Proxy | Self::Tls | Self::Send | Self::Transfer => None,
+            Self::Proxy | Self::Tls | Self::Quic | Self::Send | Self::Transfer => None,
         }
     }
 }

@@ -19,7 +19,7 @@ use std::{
 };
 
 use hyper::Method;
-use rustls::{ClientConfig, client::Resumption, pki_types::ServerName};
+use rustls::{ClientConfig, client::Resumption, crypto::CryptoProvider, pki_types::ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use url::Host;
@@ -32,7 +32,7 @@ use crate::{
     target::Target,
 };
 use early::Early;
-pub(crate) use failure::reason;
+pub(crate) use failure::{failure, reason};
 pub(crate) use notes::ClientCertificate;
 use notes::{Noting, Presenting};
 pub(crate) use options::{Options, TlsArgs};
@@ -70,7 +70,27 @@ impl Client {
     pub(crate) fn new(options: &Options) -> Result<Self, Error> {
         // Each record is decrypted into memory of its own.
         memory::keep_freed();
-        let provider = backend::provider().map_err(|why| Error::new(Kind::Handshake, why))?;
+        Self::with(options, backend::provider())
+    }
+
+    /// For HTTP/3 alone, whose handshake is part of QUIC.
+    #[cfg(feature = "http3")]
+    pub(crate) fn for_quic(options: &Options) -> Result<Self, Error> {
+        let mut options = options.clone();
+        options.protocols = vec![HTTP3.to_vec()];
+        options.early_data = false;
+        if !options.versions()?.contains(&&rustls::version::TLS13) {
+            let message = "HTTP/3 needs TLS 1.3, which --tls-max excludes";
+            return Err(Error::new(Kind::Handshake, message));
+        }
+        Self::with(&options, backend::quic_provider())
+    }
+
+    fn with(
+        options: &Options,
+        provider: Result<CryptoProvider, &'static str>,
+    ) -> Result<Self, Error> {
+        let provider = provider.map_err(|why| Error::new(Kind::Handshake, why))?;
         let provider = Arc::new(provider);
         let identity = options.identity.as_ref();
         let identity = identity
@@ -100,6 +120,18 @@ impl Client {
         })
     }
 
+    /// With the user's certificate for the host that it is meant for.
+    pub(crate) fn config_for(&self, target: &Target) -> &Arc<ClientConfig> {
+        let is_intended = self.intended.as_ref().is_none_or(|host| *host == target.host());
+        if is_intended { &self.config } else { &self.anonymous }
+    }
+
+    /// What is known of a handshake before it begins.
+    #[cfg(feature = "http3")]
+    pub(crate) fn begin(&self) -> Session {
+        Session::new(self.config.crypto_provider(), self.authority)
+    }
+
     /// Shakes hands over `stream`, or leaves that to the first write if the request can go along.
     ///
     /// What is learnt on the way is in `session` also when it fails.
@@ -114,8 +146,7 @@ impl Client {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let name = server_name(target)?;
-        let is_intended = self.intended.as_ref().is_none_or(|host| *host == target.host());
-        let config = if is_intended { &self.config } else { &self.anonymous };
+        let config = self.config_for(target);
         let mut connecting = TlsConnector::from(Arc::clone(config))
             .early_data(self.early_data && repeatable == Repeatable::Yes)
             .connect(name.clone(), stream);
@@ -128,7 +159,7 @@ impl Client {
             polled
         })
         .await;
-        let stream = connected.map_err(|error| failure::failure(&error, target))?;
+        let stream = connected.map_err(|error| failure(&error, target))?;
         let session = session.get_or_insert_with(begin);
         let (_, connection) = stream.get_ref();
         if connection.is_handshaking() {
@@ -138,7 +169,7 @@ impl Client {
             session.late = Some(Arc::clone(&late));
             return Ok(Box::new(Early::new(stream, late)));
         }
-        session.agree(connection);
+        session.agree(connection, connection.is_early_data_accepted());
         if self.early_data {
             self.protocols().insert(name, session.alpn.clone());
         }
@@ -150,7 +181,15 @@ impl Client {
     }
 }
 
-fn server_name(target: &Target) -> Result<ServerName<'static>, Error> {
+/// Does a part of a handshake over QUIC and adds to the session what is learnt in it.
+#[cfg(feature = "http3")]
+pub(crate) fn noting<T>(session: &mut Session, part: impl FnOnce() -> T) -> T {
+    let (done, notes) = notes::collect(part);
+    session.note(notes);
+    done
+}
+
+pub(crate) fn server_name(target: &Target) -> Result<ServerName<'static>, Error> {
     let domain = match target.host() {
         Host::Ipv4(ip) => return Ok(ServerName::from(std::net::IpAddr::from(ip))),
         Host::Ipv6(ip) => return Ok(ServerName::from(std::net::IpAddr::from(ip))),
@@ -163,3 +202,5 @@ fn server_name(target: &Target) -> Result<ServerName<'static>, Error> {
 
 const HTTP1: &[u8] = b"http/1.1";
 const HTTP2: &[u8] = b"h2";
+#[cfg(feature = "http3")]
+const HTTP3: &[u8] = b"h3";

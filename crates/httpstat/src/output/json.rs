@@ -101,6 +101,9 @@ struct Request<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     socket: Option<HistoryView<'a>>,
     verdict: VerdictView<'a>,
+    #[cfg(feature = "http3")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quic: Option<&'a crate::http3::Record>,
     /// In the place of the report of a connection that the next request goes on with.
     #[serde(skip_serializing_if = "Option::is_none")]
     kept_info: Option<&'a TcpInfo>,
@@ -124,6 +127,9 @@ struct ProxyView<'a> {
 struct AttemptView<'a> {
     ip: IpAddr,
     port: u16,
+    /// Absent for TCP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transport: Option<&'static str>,
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
@@ -197,6 +203,15 @@ impl<'a> Failure<'a> {
 impl<'a> Request<'a> {
     fn of(hop: &'a Hop, verdict: &'a Verdict, with_samples: bool) -> Self {
         let attempts = hop.attempts.iter().map(|attempt| AttemptView::of(attempt, &hop.timeline));
+        #[cfg(feature = "http3")]
+        let attempts = hop
+            .quic_attempts
+            .iter()
+            .map(|attempt| AttemptView {
+                transport: Some("quic"),
+                ..AttemptView::of(attempt, &hop.timeline)
+            })
+            .chain(attempts);
         Self {
             request: RequestLine { method: hop.method.as_str(), url: hop.target.as_str() },
             connection_use: hop.line_use,
@@ -215,6 +230,8 @@ impl<'a> Request<'a> {
             connection: hop.socket.as_ref().and_then(|socket| socket.report()),
             socket: HistoryView::of(hop, with_samples),
             verdict: VerdictView::of(verdict),
+            #[cfg(feature = "http3")]
+            quic: hop.quic.as_ref(),
             kept_info: hop.info_after.as_ref(),
         }
     }
@@ -230,6 +247,7 @@ impl<'a> AttemptView<'a> {
         Self {
             ip: attempt.address.ip(),
             port: attempt.address.port(),
+            transport: None,
             outcome,
             error,
             start_ms: milliseconds(timeline.offset(attempt.started)),
@@ -240,7 +258,7 @@ impl<'a> AttemptView<'a> {
 
 impl<'a> Response<'a> {
     fn of(head: &'a Head, hop: &Hop) -> Self {
-        let remote = hop.socket.as_ref().and_then(|socket| socket.remote);
+        let remote = hop.ends().and_then(|ends| ends.remote);
         Self {
             status_code: head.status.as_u16(),
             http_version: head.version_name().to_owned(),

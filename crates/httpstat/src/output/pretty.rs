@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+#[cfg(feature = "http3")]
+use super::quic;
 use super::{
     Record, View, body, repeat, socket,
     style::{BAD, FAINT, NAME, STRONG, paint, status},
@@ -14,7 +16,7 @@ use crate::{
     error::Error,
     escape,
     exchange::Head,
-    hop::Hop,
+    hop::{Ends, Hop},
     series::Course,
     sink::is_stdout,
     units,
@@ -37,6 +39,8 @@ pub(crate) fn pretty(record: &Record, view: &View) -> String {
                 timing(hop, error, view),
                 verdict::section(hop, view),
                 socket::panel(hop, view),
+                #[cfg(feature = "http3")]
+                quic::panel(hop, view),
             ]
         })
         .filter(|section| !section.is_empty())
@@ -53,17 +57,15 @@ fn connection(hop: &Hop, view: &View) -> String {
         let answers: Vec<_> = hop.answers.iter().map(ToString::to_string).collect();
         text.push_str(&flow([("name lookup:", answers.join(", "))], " ", view));
     }
-    for attempt in &hop.attempts {
-        if view.verbose || !matches!(attempt.outcome, Outcome::Connected) {
-            text.push_str(&attempt_line(attempt, hop));
-        }
-    }
-    if let Some(socket) = hop.socket.as_ref().filter(|_| view.ends) {
+    #[cfg(feature = "http3")]
+    text.push_str(&attempts(&hop.quic_attempts, " (QUIC)", hop, view));
+    text.push_str(&attempts(&hop.attempts, "", hop, view));
+    if let Some(Ends { local, remote }) = hop.ends().filter(|_| view.ends) {
         let other_end = match &hop.proxy {
             Some(_) => "connected to the proxy",
             None => "connected to",
         };
-        let ends = [(other_end, socket.remote), ("from", socket.local)];
+        let ends = [(other_end, remote), ("from", local)];
         let ends = ends.map(|(label, address)| {
             (label, address.map_or_else(|| ABSENT.to_owned(), |address| address.to_string()))
         });
@@ -80,20 +82,26 @@ fn connection(hop: &Hop, view: &View) -> String {
     text
 }
 
-fn attempt_line(attempt: &Attempt, hop: &Hop) -> String {
+fn attempts(attempts: &[Attempt], over: &str, hop: &Hop, view: &View) -> String {
+    let told = attempts
+        .iter()
+        .filter(|attempt| view.verbose || !matches!(attempt.outcome, Outcome::Connected));
+    told.map(|attempt| attempt_line(attempt, over, hop)).collect()
+}
+
+fn attempt_line(attempt: &Attempt, over: &str, hop: &Hop) -> String {
     let after = attempt
         .duration()
         .or_else(|| {
             Some(hop.timeline.total()?.saturating_sub(hop.timeline.offset(attempt.started)))
         })
         .map_or_else(String::new, |time| format!(" after {}", units::time(time)));
+    let address = format!("{}{over}", attempt.address);
     match &attempt.outcome {
-        Outcome::Connected => format!("  {} connected{after}\n", attempt.address),
-        Outcome::Abandoned => {
-            paint(FAINT, format!("  {} no answer{after}", attempt.address)) + "\n"
-        }
+        Outcome::Connected => format!("  {address} connected{after}\n"),
+        Outcome::Abandoned => paint(FAINT, format!("  {address} no answer{after}")) + "\n",
         Outcome::Failed { reason, .. } => {
-            paint(BAD, format!("  {} {}{after}", attempt.address, escape::text(reason))) + "\n"
+            paint(BAD, format!("  {address} {}{after}", escape::text(reason))) + "\n"
         }
     }
 }

@@ -124,7 +124,7 @@ fn describe(warning: &Warning) -> String {
 }
 
 /// Facts at both ends of the connection's life; where that is too wide, at its close.
-fn table<'a>(
+pub(super) fn table<'a>(
     title: &str,
     rows: impl IntoIterator<Item = (&'a str, Option<String>, Option<String>)>,
     view: &View,

@@ -21,7 +21,7 @@ pub(crate) const fn phase(phase: Phase) -> Style {
         Phase::Dns => AnsiColor::Cyan,
         Phase::Connect => AnsiColor::Green,
         Phase::Proxy => AnsiColor::BrightGreen,
-        Phase::Tls => AnsiColor::Magenta,
+        Phase::Tls | Phase::Quic => AnsiColor::Magenta,
         Phase::Send => AnsiColor::BrightYellow,
         Phase::Server => AnsiColor::Yellow,
         Phase::Transfer => AnsiColor::Blue,

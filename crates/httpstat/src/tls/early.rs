@@ -35,7 +35,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Early<S> {
         let (_, connection) = self.stream.get_ref();
         self.is_settled = !connection.is_handshaking();
         if self.is_settled {
-            session.agree(connection);
+            session.agree(connection, connection.is_early_data_accepted());
         }
         polled
     }

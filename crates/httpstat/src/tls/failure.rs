@@ -9,7 +9,7 @@ use crate::{
     target::Target,
 };
 
-pub(super) fn failure(error: &io::Error, target: &Target) -> Error {
+pub(crate) fn failure(error: &io::Error, target: &Target) -> Error {
     let endpoint = target.endpoint();
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     let (kind, message) = match inner {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use rustls::{
-    ClientConnection, HandshakeKind, ProtocolVersion, SignatureScheme,
+    CommonState, HandshakeKind, ProtocolVersion, SignatureScheme,
     crypto::{CryptoProvider, hash},
     pki_types::CertificateDer,
 };
@@ -148,7 +148,7 @@ impl Session {
     }
 
     /// Takes in what a finished handshake agreed on.
-    pub(super) fn agree(&mut self, connection: &ClientConnection) {
+    pub(crate) fn agree(&mut self, connection: &CommonState, took_early_data: bool) {
         self.version = Some(match connection.protocol_version() {
             Some(ProtocolVersion::TLSv1_3) => "TLS 1.3".to_owned(),
             Some(ProtocolVersion::TLSv1_2) => "TLS 1.2".to_owned(),
@@ -167,7 +167,7 @@ impl Session {
             HandshakeKind::Resumed => Handshake::Resumed,
         });
         if self.early_data.is_some() {
-            self.early_data = Some(match connection.is_early_data_accepted() {
+            self.early_data = Some(match took_early_data {
                 true => EarlyData::Accepted,
                 false => EarlyData::Rejected,
             });

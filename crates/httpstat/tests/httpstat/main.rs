@@ -8,9 +8,13 @@ mod certificates;
 mod failures;
 mod hostile;
 mod http2;
+#[cfg(feature = "http3")]
+mod http3;
 mod measured;
 mod mutual;
 mod names;
+#[cfg(not(feature = "http3"))]
+mod no_http3;
 mod output;
 mod proxies;
 mod redirects;

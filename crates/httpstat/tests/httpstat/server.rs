@@ -24,6 +24,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{CertificateParams, SanType};
 use rustls::{
     ServerConfig, SupportedProtocolVersion,
+    crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -116,15 +117,32 @@ impl Identity {
         versions: &[&'static SupportedProtocolVersion],
         alpn: &[&str],
     ) -> Arc<ServerConfig> {
-        let provider = Arc::new(backend::provider().unwrap());
-        let mut config = ServerConfig::builder_with_provider(provider)
+        Arc::new(self.config_from(backend::provider().unwrap(), versions, alpn))
+    }
+
+    /// For QUIC, whose handshake is that of TLS 1.3.
+    #[cfg(feature = "http3")]
+    pub(crate) fn quic_config(&self, alpn: &[&str]) -> quinn::ServerConfig {
+        let provider = backend::quic_provider().unwrap();
+        let tls = self.config_from(provider, &[&rustls::version::TLS13], alpn);
+        let tls = quinn::crypto::rustls::QuicServerConfig::try_from(tls).unwrap();
+        quinn::ServerConfig::with_crypto(Arc::new(tls))
+    }
+
+    fn config_from(
+        &self,
+        provider: CryptoProvider,
+        versions: &[&'static SupportedProtocolVersion],
+        alpn: &[&str],
+    ) -> ServerConfig {
+        let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(versions)
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(vec![self.certificate.clone()], self.key.clone_key())
             .unwrap();
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-        Arc::new(config)
+        config
     }
 }
 
