@@ -434,7 +434,7 @@ mod tests {
             ("total=1e3", "is no limit"),
             ("total==5", "is no limit"),
             ("retransmitted=1kB", "plain number"),
-            ("speed=1", "there are ttfb, retransmitted, cwnd, dns, "),
+            ("speed=1", "there are ttfb, retransmitted, cwnd, dns, quic, connect"),
             ("p0.total=1", "no statistic is named \"p0\""),
             ("mean.total=1", "no statistic is named \"mean\""),
             ("total=1,,dns=1", "has no limit"),
