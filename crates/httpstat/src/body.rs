@@ -13,6 +13,7 @@ use hyper::{
 #[cfg(feature = "http3")]
 use crate::http3;
 use crate::{
+    cli::BODIES,
     decode::{self, Decoding, Piece},
     error::{Error, Kind},
     failure::{self, Cause},
@@ -28,13 +29,13 @@ pub(crate) struct BodyArgs {
     ///
     /// The size as transferred and the size decoded are both shown. Without this, nothing is asked
     /// for and a body is taken as it comes. -H "Accept-Encoding: ..." changes what is asked for.
-    #[arg(long, help_heading = HEADING)]
+    #[arg(long, help_heading = BODIES)]
     pub(crate) compressed: bool,
 
     /// Give up on a body that is longer, as transferred or decoded
     ///
     /// k, M and G stand for multiples of 1024, and 0 for no limit.
-    #[arg(long, value_name = "BYTES", value_parser = size, help_heading = HEADING)]
+    #[arg(long, value_name = "BYTES", value_parser = size, help_heading = BODIES)]
     pub(crate) max_filesize: Option<u64>,
 
     /// How many bytes of the body are part of the report
@@ -42,11 +43,11 @@ pub(crate) struct BodyArgs {
     pub(crate) shown: usize,
 
     /// Show no progress bar
-    #[arg(long, help_heading = HEADING)]
+    #[arg(long, help_heading = BODIES)]
     no_progress_meter: bool,
 
     /// The same as --no-progress-meter; errors are shown all the same
-    #[arg(short, long, help_heading = HEADING)]
+    #[arg(short, long, help_heading = BODIES)]
     silent: bool,
 }
 
@@ -273,9 +274,6 @@ fn size(text: &str) -> Result<u64, &'static str> {
     let number: u64 = digits.parse().map_err(|_| "not a number of bytes")?;
     number.checked_mul(1 << shift).ok_or("out of range")
 }
-
-/// Of each option, because one of the structure would also catch the options after it.
-const HEADING: &str = "Bodies";
 
 #[cfg(test)]
 mod tests {

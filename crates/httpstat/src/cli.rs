@@ -48,57 +48,57 @@ pub(crate) struct Cli {
     pub(crate) url: Option<String>,
 
     /// Request method [default: GET, or POST with --data]
-    #[arg(short = 'X', long, value_name = "METHOD")]
+    #[arg(help_heading = REQUEST, short = 'X', long, value_name = "METHOD")]
     request: Option<Method>,
 
     #[command(flatten)]
     data: DataArgs,
 
     /// Send a header; "Name:" omits a default one, "Name;" sends it empty
-    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    #[arg(help_heading = REQUEST, short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<HeaderEdit>,
 
     /// Ask for the header only
-    #[arg(short = 'I', long, conflicts_with_all = ["data", "data_raw", "json"])]
+    #[arg(help_heading = REQUEST, short = 'I', long, conflicts_with_all = ["data", "data_raw", "json"])]
     head: bool,
 
     /// Send user name and password, as HTTP Basic authentication
-    #[arg(short, long, value_name = "USER:PASSWORD")]
+    #[arg(help_heading = REQUEST, short, long, value_name = "USER:PASSWORD")]
     user: Option<String>,
 
     /// Look up user name and password in the file .netrc of the home folder
-    #[arg(long)]
+    #[arg(help_heading = REQUEST, long)]
     netrc: bool,
 
     /// Look up user name and password in this file
-    #[arg(long, value_name = "FILE")]
+    #[arg(help_heading = REQUEST, long, value_name = "FILE")]
     netrc_file: Option<PathBuf>,
 
     /// Send this as the User-Agent
-    #[arg(short = 'A', long, value_name = "NAME")]
+    #[arg(help_heading = REQUEST, short = 'A', long, value_name = "NAME")]
     user_agent: Option<HeaderValue>,
 
     /// Send these cookies
-    #[arg(short = 'b', long, value_name = "NAME=VALUE; ...", value_parser = cookie)]
+    #[arg(help_heading = REQUEST, short = 'b', long, value_name = "NAME=VALUE; ...", value_parser = cookie)]
     cookie: Option<HeaderValue>,
 
     /// Send this as the Referer
-    #[arg(short = 'e', long, value_name = "URL")]
+    #[arg(help_heading = REQUEST, short = 'e', long, value_name = "URL")]
     referer: Option<HeaderValue>,
 
     #[command(flatten)]
     way: WayArgs,
 
     /// Over TLS, offer HTTP/1.1 only
-    #[arg(long = "http1.1", overrides_with_all = ["http2", "http2_prior_knowledge"])]
+    #[arg(help_heading = VERSION, long = "http1.1", overrides_with_all = ["http2", "http2_prior_knowledge"])]
     http1: bool,
 
     /// Over TLS, offer HTTP/2 and HTTP/1.1, which is the default
-    #[arg(long, overrides_with_all = ["http1", "http2_prior_knowledge"])]
+    #[arg(help_heading = VERSION, long, overrides_with_all = ["http1", "http2_prior_knowledge"])]
     http2: bool,
 
     /// Speak HTTP/2 without asking, also without TLS
-    #[arg(long, overrides_with_all = ["http1", "http2"])]
+    #[arg(help_heading = VERSION, long, overrides_with_all = ["http1", "http2"])]
     http2_prior_knowledge: bool,
 
     #[command(flatten)]
@@ -108,18 +108,18 @@ pub(crate) struct Cli {
     ///
     /// Credentials and cookies are not sent to another origin. What a redirect says itself is not
     /// saved: --output gets the last response.
-    #[arg(short = 'L', long)]
+    #[arg(help_heading = REDIRECTS, short = 'L', long)]
     pub(crate) location: bool,
 
     /// Follow this many redirects at most
-    #[arg(long, value_name = "NUMBER", default_value_t = 10)]
+    #[arg(help_heading = REDIRECTS, long, value_name = "NUMBER", default_value_t = 10)]
     pub(crate) max_redirs: usize,
 
     /// Save the body, "-" for the standard output; without it the body is discarded
     ///
     /// The file appears when the body is complete: a failed request leaves no partial file and does
     /// not touch an existing one. With "-" or "/dev/stdout", the report goes to the standard error.
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(help_heading = BODIES, short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
     #[command(flatten)]
@@ -129,31 +129,31 @@ pub(crate) struct Cli {
     ///
     /// Of the name, only what follows the last "/" counts. An existing file stays as it is, and the
     /// request fails.
-    #[arg(short = 'O', long, conflicts_with = "output")]
+    #[arg(help_heading = BODIES, short = 'O', long, conflicts_with = "output")]
     pub(crate) remote_name: bool,
 
     /// Limit for name lookup, TCP connect and TLS handshake together
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(help_heading = LIMITS, long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) connect_timeout: Option<Duration>,
 
     /// Limit for the whole run; with -n, for each run
-    #[arg(short = 'm', long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(help_heading = LIMITS, short = 'm', long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) max_time: Option<Duration>,
 
     /// How to print the result
-    #[arg(long, value_enum, default_value_t = Format::Pretty)]
+    #[arg(help_heading = REPORT, long, value_enum, default_value_t = Format::Pretty)]
     pub(crate) format: Format,
 
     /// Show every attempt, the request header and all socket facts; alone, the version
-    #[arg(short, long)]
+    #[arg(help_heading = REPORT, short, long)]
     verbose: bool,
 
     /// When to use colours
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    #[arg(help_heading = REPORT, long, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
     color: Color,
 
     /// The same as --color never
-    #[arg(long, action = ArgAction::SetTrue, conflicts_with = "color")]
+    #[arg(help_heading = REPORT, long, action = ArgAction::SetTrue, conflicts_with = "color")]
     no_color: bool,
 
     /// Print what lets a shell complete these options, or the manual page, and end
@@ -189,6 +189,15 @@ pub(crate) struct Cli {
     #[arg(skip = true)]
     pub(crate) opens_files: bool,
 }
+
+/// The parts of the help.
+const REQUEST: &str = "The request";
+pub(crate) const WAY: &str = "The way to the server";
+pub(crate) const VERSION: &str = "The version of HTTP";
+const REDIRECTS: &str = "Redirects";
+pub(crate) const BODIES: &str = "Bodies";
+const LIMITS: &str = "Limits";
+const REPORT: &str = "The report";
 
 /// What the Python program of this name shows.
 const MAX_SHOWN_BODY: usize = 1_023;
@@ -344,7 +353,7 @@ impl Cli {
 
 /// The command line with all that its help says.
 pub(crate) fn definition() -> Command {
-    Cli::command().after_long_help(Environment::help() + "\n" + &exit_codes())
+    Cli::command().after_long_help([EXAMPLES, &Environment::help(), &exit_codes()].join("\n"))
 }
 
 /// Whether a file may be named, which may be a pipe whose other end is slow to come.
@@ -428,6 +437,25 @@ fn cookie(text: &str) -> Result<HeaderValue, &'static str> {
     }
     HeaderValue::from_str(text).map_err(|_| "a cookie cannot hold control characters")
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  httpstat example.com
+          where the time of one request went, and what its socket knew
+  httpstat -L -v http://example.com/
+          every redirect with its own socket, every attempt, header and fact
+  httpstat --timeline --html page.html https://example.com/large
+          the socket while the body came, in the terminal and as a page
+  httpstat -n 50 --save before.json https://example.com/
+  httpstat -n 50 --baseline before.json https://example.com/
+          statistics of 50 requests, and what changed beyond noise
+  httpstat --slo total=500,tls=100,retransmitted=0 --junit report.xml URL
+          exit code 4 if a limit is not kept, and a report for CI
+  httpstat --json '{\"a\": 1}' -H 'X-Trace: 1' -x socks5h://127.0.0.1:1080 URL
+          curl's options mean what they mean there
+  httpstat --format jsonl URL | jq .hops[0].timings_ms
+          the same for programs
+";
 
 fn exit_codes() -> String {
     let mut text = "Exit codes:\n".to_owned();

@@ -2,6 +2,7 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, value_parser};
 
+use super::REQUEST;
 use crate::payload::Data;
 
 /// What `--data` and its relatives give, in the order in which they were given.
@@ -18,6 +19,7 @@ impl Args for DataArgs {
     fn augment_args(command: Command) -> Command {
         let argument = |id: &'static str, help: &'static str| {
             Arg::new(id)
+                .help_heading(REQUEST)
                 .value_name("DATA")
                 .help(help)
                 .action(ArgAction::Append)

@@ -1,26 +1,27 @@
 //! Which HTTP is spoken.
 
+use super::VERSION;
 #[cfg(feature = "http3")]
 use crate::http3::Wish;
 
 /// The choice of the protocol, with curl's names for it.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct ProtocolArgs {
-    /// Try HTTP/3 first for https, and use TCP if QUIC gets no answer
+    /// Try HTTP/3 first for https, then TCP (experimental; needs a build with --features http3)
     ///
     /// TCP begins when QUIC has failed, or after two seconds without an answer.
     #[arg(
         long,
-        help_heading = HEADING,
+        help_heading = VERSION,
         overrides_with_all = ["http1", "http2", "http2_prior_knowledge", "http3_only"],
         conflicts_with = "keep_alive"
     )]
     http3: bool,
 
-    /// Use HTTP/3 or fail
+    /// Use HTTP/3 or fail (experimental; needs a build with --features http3)
     #[arg(
         long,
-        help_heading = HEADING,
+        help_heading = VERSION,
         overrides_with_all = ["http1", "http2", "http2_prior_knowledge", "http3"],
         conflicts_with = "keep_alive"
     )]
@@ -53,5 +54,3 @@ impl ProtocolArgs {
         }
     }
 }
-
-const HEADING: &str = "HTTP/3 (experimental; needs a build with --features http3)";

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::WAY;
 use crate::{
     dial::Family,
     error::Error,
@@ -14,48 +15,48 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(crate) struct WayArgs {
     /// Use IPv4 only
-    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    #[arg(help_heading = WAY, short = '4', long, conflicts_with = "ipv6")]
     ipv4: bool,
 
     /// Use IPv6 only
-    #[arg(short = '6', long)]
+    #[arg(help_heading = WAY, short = '6', long)]
     ipv6: bool,
 
     /// Take these addresses for a host and port, instead of looking it up; "*" is every host
-    #[arg(long, value_name = "HOST:PORT:ADDRESS[,...]")]
+    #[arg(help_heading = WAY, long, value_name = "HOST:PORT:ADDRESS[,...]")]
     resolve: Vec<Pin>,
 
     /// Connect to another host and port than the URL names; empty parts mean any and the same
-    #[arg(long, value_name = "HOST1:PORT1:HOST2:PORT2")]
+    #[arg(help_heading = WAY, long, value_name = "HOST1:PORT1:HOST2:PORT2")]
     connect_to: Vec<Detour>,
 
     /// Connect from this address, or on Linux from this network device
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(help_heading = WAY, long, value_name = "ADDRESS")]
     interface: Option<Interface>,
 
     /// Go through a proxy: http, https, socks5, or socks5h, which looks names up itself
     ///
     /// Without this option the environment counts: http_proxy, https_proxy and all_proxy, also in
     /// capitals. Without a port it is 80, 443 or 1080. An empty URL means none.
-    #[arg(short = 'x', long, value_name = "URL")]
+    #[arg(help_heading = WAY, short = 'x', long, value_name = "URL")]
     proxy: Option<String>,
 
     /// Reach these hosts without a proxy: names with all below them, addresses, networks, or "*"
     ///
     /// Without this option, what no_proxy or NO_PROXY says counts.
-    #[arg(long, value_name = "HOST,...")]
+    #[arg(help_heading = WAY, long, value_name = "HOST,...")]
     noproxy: Option<String>,
 
     /// User name and password for the proxy
-    #[arg(short = 'U', long, value_name = "USER:PASSWORD")]
+    #[arg(help_heading = WAY, short = 'U', long, value_name = "USER:PASSWORD")]
     proxy_user: Option<String>,
 
     /// Trust the authorities in this PEM file for an https proxy, instead of the system's
-    #[arg(long, value_name = "FILE")]
+    #[arg(help_heading = WAY, long, value_name = "FILE")]
     proxy_cacert: Option<PathBuf>,
 
     /// Accept any certificate of an https proxy
-    #[arg(long)]
+    #[arg(help_heading = WAY, long)]
     proxy_insecure: bool,
 }
 

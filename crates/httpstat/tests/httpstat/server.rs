@@ -123,7 +123,7 @@ impl Identity {
     /// For QUIC, whose handshake is that of TLS 1.3.
     #[cfg(feature = "http3")]
     pub(crate) fn quic_config(&self, alpn: &[&str]) -> quinn::ServerConfig {
-        let provider = backend::quic_provider().unwrap();
+        let provider = rustls::crypto::ring::default_provider();
         let tls = self.config_from(provider, &[&rustls::version::TLS13], alpn);
         let tls = quinn::crypto::rustls::QuicServerConfig::try_from(tls).unwrap();
         quinn::ServerConfig::with_crypto(Arc::new(tls))

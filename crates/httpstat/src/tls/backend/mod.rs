@@ -18,12 +18,6 @@ pub(crate) fn provider() -> Result<CryptoProvider, &'static str> {
     Ok(chosen()?.provider)
 }
 
-/// The algorithms of TLS with those of QUIC, which graviola's provider for rustls does not have.
-#[cfg(feature = "http3")]
-pub(crate) fn quic_provider() -> Result<CryptoProvider, &'static str> {
-    ring::backend().map(|backend| backend.provider).ok_or("this build has no cryptography for QUIC")
-}
-
 /// A new ECDSA P-256 key, with which certificates can be signed and served.
 pub(crate) struct Key {
     der: PrivateKeyDer<'static>,
