@@ -135,9 +135,10 @@ fn the_help_lists_the_exit_codes() {
 #[test]
 fn completions_and_manual_know_every_option() {
     let help = run(&["--help"]).stdout;
+    // Text that mentions an option is farther to the right.
     let options = help.lines().filter_map(|line| {
-        let line = line.trim_start().split_once("--").filter(|(before, _)| before.len() <= 4)?.1;
-        line.split([' ', ',', '=', '[']).next()
+        let line = line.strip_prefix("      --").or(line.split_once(", --").map(|(_, name)| name));
+        line?.split([' ', ',', '=', '[']).next()
     });
     let options: Vec<_> = options.filter(|option| !option.is_empty()).collect();
     assert!(options.len() > 30, "{options:?}");
