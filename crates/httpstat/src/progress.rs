@@ -71,7 +71,7 @@ pub(crate) async fn beside<T>(
             done = &mut work => return done,
             () = sleep_until(next) => {
                 match state() {
-                    Some(bar) => line.show(&bar.line(columns())),
+                    Some(bar) => line.show(&bar),
                     None => line.erase(),
                 }
                 next = Instant::now() + PERIOD;
@@ -81,14 +81,15 @@ pub(crate) async fn beside<T>(
 }
 
 /// The line of the terminal that is written over and over.
-#[derive(Default)]
-struct Line {
+#[derive(Debug, Default)]
+pub(crate) struct Line {
     /// Columns written to, the bar's or a longer one's before it.
     used: usize,
 }
 
 impl Line {
-    fn show(&mut self, text: &str) {
+    pub(crate) fn show(&mut self, bar: &Bar) {
+        let text = bar.line(columns());
         let used = text.chars().count();
         let padding = self.used.saturating_sub(used);
         // At once, so that it does not flicker; a terminal that fails is no reason to stop working.
@@ -96,7 +97,8 @@ impl Line {
         self.used = used;
     }
 
-    fn erase(&mut self) {
+    /// Leaves the line as if nothing had been there.
+    pub(crate) fn erase(&mut self) {
         if self.used > 0 {
             let _ = io::stderr().write_all(format!("\r{:1$}\r", "", self.used).as_bytes());
             self.used = 0;
