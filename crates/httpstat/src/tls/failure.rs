@@ -88,8 +88,11 @@ fn distrust(why: &CertificateError, target: &Target) -> String {
         }
         CertificateError::NotValidForName => format!("it is not valid for {}", target.host()),
         CertificateError::NotValidForNameContext { presented, .. } => {
-            let names: Vec<_> = presented.iter().take(SHOWN_NAMES).map(String::as_str).collect();
-            format!("it is valid for {}, not for {}", names.join(", "), target.host())
+            let names: Vec<_> = presented.iter().take(SHOWN_NAMES).map(|name| bare(name)).collect();
+            match names.is_empty() {
+                true => format!("it is valid for no name, also not for {}", target.host()),
+                false => format!("it is valid for {}, not for {}", names.join(", "), target.host()),
+            }
         }
         CertificateError::Other(why) => match why.to_string().as_str() {
             "CaUsedAsEndEntity" => {
@@ -99,6 +102,12 @@ fn distrust(why: &CertificateError, target: &Target) -> String {
         },
         other => other.to_string(),
     }
+}
+
+/// A name without what the verifier writes around it: `DnsName("a.test")`, `IpAddress(192.0.2.1)`.
+fn bare(name: &str) -> &str {
+    let inner = ["DnsName(", "IpAddress("].iter().find_map(|kind| name.strip_prefix(kind));
+    inner.and_then(|inner| inner.strip_suffix(')')).map_or(name, |inner| inner.trim_matches('"'))
 }
 
 fn hint(alert: AlertDescription) -> &'static str {
@@ -120,3 +129,15 @@ fn hint(alert: AlertDescription) -> &'static str {
 }
 
 const SHOWN_NAMES: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::bare;
+
+    #[test]
+    fn names_are_bare() {
+        assert_eq!(bare("DnsName(\"*.a.test\")"), "*.a.test");
+        assert_eq!(bare("IpAddress(::1)"), "::1");
+        assert_eq!(bare("DirectoryName"), "DirectoryName");
+    }
+}

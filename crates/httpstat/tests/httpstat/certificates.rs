@@ -92,7 +92,7 @@ fn a_certificate_that_is_not_trusted_is_shown() {
     let cases: [(&str, Change); 3] = [
         ("has expired", |params| params.not_after = date_time_ymd(2021, 1, 1)),
         ("not valid yet", |params| params.not_before = date_time_ymd(2098, 1, 1)),
-        ("not for 127.0.0.1", |params| {
+        ("it is valid for other.test, not for 127.0.0.1", |params| {
             params.subject_alt_names = vec![SanType::DnsName("other.test".try_into().unwrap())];
         }),
     ];
