@@ -127,10 +127,7 @@ impl Work {
                     ..Clients::default()
                 };
                 let first = Prepared::new(all.ask(target)?, &options, clients)?;
-                let proxy_tls = || {
-                    let trust = all.proxy_trust();
-                    tls::Client::new(&tls::Options::trusting(trust).speaking(Versions::Http1))
-                };
+                let proxy_tls = || tls::Client::new(&tls::Options::for_proxy(all.proxy_trust()));
                 let proxy_tls = wants_proxy_tls.then(proxy_tls).transpose()?.map(Arc::new);
                 let baseline = all.repeat.read_baseline()?;
                 let [save, junit] = [&all.repeat.save, &all.repeat.junit];

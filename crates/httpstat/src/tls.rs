@@ -32,7 +32,7 @@ use crate::{
     target::Target,
 };
 use early::Early;
-pub(crate) use failure::{failure, reason};
+pub(crate) use failure::{Remedies, failure, reason};
 pub(crate) use notes::ClientCertificate;
 use notes::{Noting, Presenting};
 pub(crate) use options::{Options, TlsArgs};
@@ -48,6 +48,7 @@ pub(crate) struct Client {
     intended: Option<Host>,
     authority: Authority,
     early_data: bool,
+    remedies: Remedies,
     /// What was agreed on with whom, which early data must be written for.
     protocols: Mutex<HashMap<ServerName<'static>, Option<String>>>,
 }
@@ -117,6 +118,7 @@ impl Client {
             intended: options.identity.is_some().then(|| options.host.clone()).flatten(),
             authority: options.trust.authority(),
             early_data: options.early_data,
+            remedies: options.remedies,
             protocols: Mutex::default(),
         })
     }
@@ -160,7 +162,7 @@ impl Client {
             polled
         })
         .await;
-        let stream = connected.map_err(|error| failure(&error, target))?;
+        let stream = connected.map_err(|error| failure(&error, target, self.remedies))?;
         let session = session.get_or_insert_with(begin);
         let (_, connection) = stream.get_ref();
         if connection.is_handshaking() {

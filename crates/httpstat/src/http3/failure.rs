@@ -75,7 +75,7 @@ fn of_tls(error: rustls::Error, target: &Target) -> Error {
             let message = format!("{} speaks QUIC, but not HTTP/3", target.endpoint());
             return Error::new(Kind::Quic, message);
         }
-        error => tls::failure(&io::Error::other(error), target),
+        error => tls::failure(&io::Error::other(error), target, tls::Remedies::SERVER),
     };
     match error.kind {
         Kind::Handshake => Error { kind: Kind::Quic, ..error },

@@ -9,7 +9,29 @@ use crate::{
     target::Target,
 };
 
-pub(crate) fn failure(error: &io::Error, target: &Target) -> Error {
+/// The options by which somebody is trusted who otherwise is not.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Remedies {
+    anybody: &'static str,
+    issuer: &'static str,
+}
+
+impl Remedies {
+    pub(crate) const SERVER: Self = Self { anybody: "-k", issuer: "--cacert" };
+    pub(crate) const PROXY: Self = Self { anybody: "--proxy-insecure", issuer: "--proxy-cacert" };
+
+    fn of(self, why: &CertificateError) -> String {
+        let Self { anybody, issuer } = self;
+        match why {
+            CertificateError::UnknownIssuer => {
+                format!("accept it with {anybody}, or trust its issuer with {issuer} FILE")
+            }
+            _ => format!("accept it with {anybody}"),
+        }
+    }
+}
+
+pub(crate) fn failure(error: &io::Error, target: &Target, remedies: Remedies) -> Error {
     let endpoint = target.endpoint();
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     let (kind, message) = match inner {
@@ -18,7 +40,7 @@ pub(crate) fn failure(error: &io::Error, target: &Target) -> Error {
             format!(
                 "the certificate of {endpoint} is not trusted: {}; {}",
                 distrust(why, target),
-                remedy(why)
+                remedies.of(why)
             ),
         ),
         Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => (
@@ -64,15 +86,6 @@ pub(crate) fn reason(error: &io::Error) -> String {
             format!("TLS ended with the alert {alert:?}{hint}{comma}")
         }
         _ => error::reason(error),
-    }
-}
-
-fn remedy(why: &CertificateError) -> &'static str {
-    match why {
-        CertificateError::UnknownIssuer => {
-            "accept it with -k, or trust its issuer with --cacert FILE"
-        }
-        _ => "accept it with -k",
     }
 }
 

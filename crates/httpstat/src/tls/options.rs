@@ -9,7 +9,7 @@ use rustls::{
 };
 use url::Host;
 
-use super::Trust;
+use super::{Remedies, Trust};
 use crate::{
     error::{Error, Kind},
     exchange::Versions,
@@ -89,6 +89,8 @@ pub(crate) struct Options {
     pub(super) protocols: Vec<Vec<u8>>,
     pub(super) resumes: bool,
     pub(super) early_data: bool,
+    /// Whom the user can trust by which options.
+    pub(super) remedies: Remedies,
 }
 
 impl TlsArgs {
@@ -122,8 +124,15 @@ impl Options {
             protocols: Vec::new(),
             resumes: false,
             early_data: false,
+            remedies: Remedies::SERVER,
         }
         .speaking(Versions::Both)
+    }
+
+    /// For connections to a proxy, which has options of its own.
+    pub(crate) fn for_proxy(trust: Trust) -> Self {
+        let options = Self { remedies: Remedies::PROXY, ..Self::trusting(trust) };
+        options.speaking(Versions::Http1)
     }
 
     /// Checks servers in another way.

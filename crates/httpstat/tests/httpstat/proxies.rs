@@ -155,6 +155,8 @@ fn a_proxy_may_be_behind_tls_itself() {
     let (run, refused) = run_json(&options);
     assert_eq!(run.code, 60, "{run:?}");
     assert_eq!(refused["error"]["phase"], "proxy");
+    let remedies = "accept it with --proxy-insecure, or trust its issuer with --proxy-cacert FILE";
+    assert!(run.complaint().contains(remedies), "{run:?}");
 }
 
 fn unwrap_tls(stream: TcpStream, config: std::sync::Arc<rustls::ServerConfig>, to: SocketAddr) {
