@@ -308,16 +308,23 @@ impl Hop {
         let other_end = proxy.as_ref().map_or(&server, |proxy| &proxy.endpoint);
         #[cfg(feature = "http3")]
         let http3 = http3::Client::usable(reach.http3.as_ref(), &self.target, proxy.as_ref())?;
-        let addresses = self.look_up(other_end, route).await?;
+        let unreached = |error: Error| match &proxy {
+            Some(proxy) => {
+                let message = format!("the proxy {} is out of reach: {}", proxy.url, error.message);
+                Error { message, ..error }
+            }
+            None => error,
+        };
+        let addresses = self.look_up(other_end, route).await.map_err(unreached)?;
         #[cfg(feature = "http3")]
         if let Some(client) = http3
             && let Some(link) = self.dial_quic(client, addresses.clone(), route).await?
         {
             return Ok(link);
         }
-        let mut stream = self.dial(addresses, other_end, route).await?;
+        let mut stream = self.dial(addresses, other_end, route).await.map_err(unreached)?;
 
-        if let Some(proxy) = proxy {
+        if let Some(proxy) = &proxy {
             let shakes_hands = proxy.tls_target().zip(proxy_tls.as_ref());
             if shakes_hands.is_some() || !proxy.forwards(&self.target) {
                 self.timeline.enter(Phase::Proxy, Instant::now());

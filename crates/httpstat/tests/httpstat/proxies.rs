@@ -260,7 +260,8 @@ fn a_proxy_out_of_reach_is_what_could_not_be_reached() {
     let (proxy, _kept) = refusing();
     let (run, value) = run_json(&["http://name.invalid/", "-x", &proxy.to_string()]);
     assert_eq!((run.code, &value["error"]["phase"]), (7, &"connect".into()), "{run:?}");
-    assert!(run.complaint().contains(&proxy.to_string()), "{run:?}");
+    let words = format!("the proxy http://{proxy} is out of reach: could not connect to {proxy}");
+    assert!(run.complaint().contains(&words), "{run:?}");
     for nonsense in ["ftp://proxy", "http://", "socks4://proxy"] {
         let (run, value) = run_json(&["http://name.invalid/", "-x", nonsense]);
         assert_eq!(run.code, 97, "{run:?}");
