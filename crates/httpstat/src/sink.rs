@@ -277,11 +277,13 @@ fn unwritable(path: &Path, error: &io::Error) -> Error {
         true => "the standard output".to_owned(),
         false => path.display().to_string(),
     };
-    let hint = match error.kind() {
-        io::ErrorKind::AlreadyExists => "; remove it, or give another name with -o",
-        _ => "",
+    let why = match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            "the file exists; remove it, or give another name with -o".to_owned()
+        }
+        _ => reason(error),
     };
-    let message = format!("cannot write to {name}: {}{hint}", reason(error));
+    let message = format!("cannot write to {name}: {why}");
     Error::new(Kind::Output, message)
 }
 

@@ -58,7 +58,7 @@ fn what_is_there_is_not_overwritten() {
     let url = format!("http://{}/file", canned(answer("")));
     let (run, names) = saved(folder.path(), &url, &[]);
     assert_eq!((run.code, names), (23, vec!["file".to_owned()]), "{run:?}");
-    assert!(run.complaint().contains("-o"), "{run:?}");
+    assert!(run.complaint().contains("the file exists; remove it"), "{run:?}");
     assert_eq!(fs::read_to_string(folder.path().join("file")).unwrap(), "mine");
 }
 
