@@ -81,7 +81,10 @@ pub(crate) fn generate(what: Generated) -> ExitCode {
         what.text().and_then(|text| stdout.write_all(&text)).and_then(|()| stdout.flush());
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            let error = Error::new(Kind::Output, format!("cannot write it: {}", reason(&error)));
+            let error = Error::new(
+                Kind::Output,
+                format!("cannot write to the standard output: {}", reason(&error)),
+            );
             complain(&error.to_string());
             ExitCode::from(error.kind.exit_code())
         }
@@ -476,7 +479,7 @@ async fn aside<T: Send + 'static>(
     stops
         .heeded_by(spawn_blocking(work))
         .await
-        .map_err(|stop| stop.error("what --data and --output name was not ready"))?
+        .map_err(|stop| stop.error("a file or pipe that an option names was not ready"))?
         .map_err(|error| no_event_loop(error.into()))?
 }
 

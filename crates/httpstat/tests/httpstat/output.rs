@@ -159,6 +159,13 @@ fn a_full_disk_is_a_failure_to_write() {
     assert_eq!(report.code, 23, "{report:?}");
     assert!(report.complaint().contains("cannot write the report"), "{report:?}");
 
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output =
+        command(&["--generate", "man"]).stdout(full).stderr(Stdio::piped()).output().unwrap();
+    let manual = Run::from(output);
+    assert_eq!(manual.code, 23, "{manual:?}");
+    assert!(manual.complaint().contains("cannot write to the standard output"), "{manual:?}");
+
     let (body, value) = run_json(&[&url, "-o", "/dev/full"]);
     assert_eq!(body.code, 23, "{body:?}");
     assert_eq!(value["error"]["kind"], "output");
