@@ -1,6 +1,9 @@
 //! The part of the command line that is about several runs.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{
     baseline::Baseline,
@@ -9,6 +12,7 @@ use super::{
 use crate::{
     cli::{Cli, Format},
     error::Error,
+    sink::is_stdout,
 };
 
 /// The options.
@@ -97,6 +101,12 @@ impl RepeatArgs {
         if self.is_series() && (cli.output.is_some() || cli.remote_name) {
             return Some("of several requests (-n), no body can be kept".to_owned());
         }
+        if let Some(path) = self.written_twice(cli) {
+            return Some(format!(
+                "two options write to {}; give each a file of its own",
+                path.display()
+            ));
+        }
         if self.is_series() && cli.watch.timeline && cli.format != Format::Jsonl {
             let why = "of several requests (-n), --timeline is for --format jsonl; --html and --svg \
                        show the last";
@@ -106,5 +116,14 @@ impl RepeatArgs {
         let objective = self.objectives().into_iter().find(|o| o.runs_needed() > count)?;
         let needed = objective.runs_needed();
         Some(format!("--slo {} takes at least {needed} runs (-n {needed})", objective.key()))
+    }
+
+    /// A file of which only the last thing written would remain; devices take all.
+    fn written_twice<'a>(&'a self, cli: &'a Cli) -> Option<&'a Path> {
+        let paths = [&cli.output, &self.save, &self.junit, &cli.watch.html, &cli.watch.svg];
+        let paths: Vec<_> = paths.into_iter().filter_map(Option::as_deref).collect();
+        let is_twice = |path: &Path| paths.iter().filter(|other| **other == path).count() > 1;
+        let is_file = |path: &Path| !is_stdout(path) && !path.starts_with("/dev");
+        paths.iter().copied().find(|path| is_file(path) && is_twice(path))
     }
 }

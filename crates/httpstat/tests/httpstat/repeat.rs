@@ -471,7 +471,7 @@ fn a_failed_request_keeps_its_own_code() {
 #[test]
 fn nonsense_is_a_usage_error() {
     let url = "http://127.0.0.1:1/";
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 11] = [
         (&["--slo", "speed=1"], "there are ttfb"),
         (&["--slo", "total"], "has no limit"),
         (&["-n", "99", "--slo", "p99.total=1"], "takes at least 100 runs"),
@@ -481,6 +481,8 @@ fn nonsense_is_a_usage_error() {
         (&["-n", "2", "-O"], "no body can be kept"),
         (&["-n", "2", "--timeline"], "--timeline is for --format jsonl"),
         (&["--fail-if-slower"], "--baseline"),
+        (&["-o", "twice", "--save", "twice"], "two options write to twice"),
+        (&["--html", "twice", "--svg", "twice"], "two options write to twice"),
     ];
     for (arguments, expected) in cases {
         let run = run(&[&[url], arguments].concat());
