@@ -226,11 +226,12 @@ fn a_pipe_without_partner() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = fifo(folder.path());
     let data = format!("@{pipe}");
-    for option in [["-o", &pipe], ["-d", &data]] {
+    for option in [["-o", &pipe], ["-d", &data], ["--baseline", &pipe], ["--save", &pipe]] {
         let limit = ["http://127.0.0.1:1/", "--max-time", "0.2"];
         let run = run(&[limit.as_slice(), &option].concat());
         assert_eq!(run.code, 28, "{run:?}");
         assert!(run.complaint().contains("--max-time"), "{run:?}");
+        assert!(run.complaint().contains("a file or pipe that an option names"), "{run:?}");
     }
 }
 
