@@ -26,7 +26,7 @@ pub(crate) struct Verdict {
     pub(crate) dominant: Option<Dominant>,
     /// What held back the request body; absent without one.
     pub(crate) upload: Option<Finding>,
-    /// What held back the response body; absent if it never began.
+    /// What held back the response body; absent if it never began, or had nothing in it.
     pub(crate) transfer: Option<Finding>,
 }
 
@@ -114,6 +114,8 @@ pub(crate) fn judge(timeline: &Timeline, history: &History, sent: u64, received:
         let end = span.start + span.length;
         download::judge(&Stretch::new(timeline, &points, span.start, end), received)
     });
+    // Without a body there is no lack of evidence either.
+    let transfer = transfer.filter(|found| received > 0 || found.bound != Bound::Unknown);
     let upload = span_of(Phase::Send).filter(|_| sent > 0).map(|span| {
         // What is with the kernel is not with the server: its sending goes on in the next phase.
         let server = span_of(Phase::Server).unwrap_or(span);

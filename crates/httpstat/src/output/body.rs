@@ -142,7 +142,7 @@ pub(super) fn summary(head: &Head, hop: &Hop, fate: &str, view: &View) -> String
     };
     let chunked = head.transfer_codings().join(", ");
     let chunked = (!chunked.is_empty()).then(|| ("", escape::text(&chunked)));
-    let rate = hop.download_rate().map(|rate| ("", units::rate(rate)));
+    let rate = hop.download_rate().filter(|rate| *rate > 0.0).map(|rate| ("", units::rate(rate)));
     let body = [("body:", format!("{size} {fate}"))].into_iter().chain(chunked).chain(rate);
     let mut text = flow(body, DOT, view);
     text.push_str(&decoding.map_or_else(String::new, |decoding| effort(decoding, view)));

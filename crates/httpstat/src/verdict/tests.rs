@@ -103,6 +103,15 @@ fn value(finding: &Finding, measure: &str) -> f64 {
 }
 
 #[test]
+fn a_response_without_a_body_is_no_download() {
+    let mut scene = Scene::download(|_, _| {});
+    scene.history = History::default();
+    assert_eq!(scene.transfer().bound, Bound::Unknown);
+    scene.received = 0;
+    assert_eq!(scene.verdict().transfer, None);
+}
+
+#[test]
 fn the_longest_phase_dominates_and_the_first_of_equals() {
     let dominant = Scene::download(|_, _| {}).verdict().dominant.unwrap();
     assert_eq!(dominant.phase, Phase::Transfer);
