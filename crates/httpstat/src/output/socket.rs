@@ -99,26 +99,44 @@ fn with_unit(value: &Value, unit: Unit) -> String {
     }
 }
 
+fn several(count: impl Into<u64>, one: &str, more: &str) -> String {
+    let count = count.into();
+    format!("{} {}", units::count(count), if count == 1 { one } else { more })
+}
+
 /// The warning as a sentence.
 fn describe(warning: &Warning) -> String {
     let Warning::Kernel(warning) = warning else { return warning.to_string() };
     match warning {
         Kernel::RetransmittedBytes(bytes) => format!("{} were retransmitted", units::bytes(*bytes)),
-        Kernel::RetransmittedSegs(segs) => format!("{segs} segments were retransmitted"),
-        Kernel::Timeouts(count) => format!("{count} retransmission timeouts"),
-        Kernel::Backoff(count) => {
-            format!("the retransmission timeout was doubled {count} times: nobody answers")
+        Kernel::RetransmittedSegs(segs) => {
+            format!("{} retransmitted", several(*segs, "segment was", "segments were"))
         }
-        Kernel::UnansweredProbes(count) => format!("{count} probes in a row were not answered"),
-        Kernel::SpuriousRetransmits(count) => format!("{count} retransmissions were needless"),
-        Kernel::OutOfOrderPackets(packets) => format!("{packets} packets arrived out of order"),
+        Kernel::Timeouts(count) => {
+            several(*count, "retransmission timeout", "retransmission timeouts")
+        }
+        Kernel::Backoff(count) => {
+            let times = several(*count, "time", "times");
+            format!("the retransmission timeout was doubled {times}: nobody answers")
+        }
+        Kernel::UnansweredProbes(count) => {
+            several(*count, "probe was not answered", "probes in a row were not answered")
+        }
+        Kernel::SpuriousRetransmits(count) => {
+            format!("{} needless", several(*count, "retransmission was", "retransmissions were"))
+        }
+        Kernel::OutOfOrderPackets(packets) => {
+            format!("{} arrived out of order", several(*packets, "packet", "packets"))
+        }
         Kernel::PeerWindowLimited(time) => {
             format!("sending stood still {} for the server's receive window", units::time(*time))
         }
         Kernel::SendBufferLimited(time) => {
             format!("sending stood still {} for our own send buffer", units::time(*time))
         }
-        Kernel::CongestionMarkedSegs(segs) => format!("{segs} segments bore a congestion mark"),
+        Kernel::CongestionMarkedSegs(segs) => {
+            format!("{} bore a congestion mark", several(*segs, "segment", "segments"))
+        }
         other => other.to_string(),
     }
 }
@@ -151,3 +169,16 @@ pub(super) fn table<'a>(
 const MAX_LABEL_WIDTH: usize = 20;
 const MAX_COLUMN_WIDTH: usize = 29;
 const MIN_COLUMN_WIDTH: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_not_told_as_many() {
+        let told = |warning| describe(&Warning::Kernel(warning));
+        assert_eq!(told(Kernel::RetransmittedSegs(1)), "1 segment was retransmitted");
+        assert_eq!(told(Kernel::RetransmittedSegs(1_234)), "1,234 segments were retransmitted");
+        assert_eq!(told(Kernel::SpuriousRetransmits(1)), "1 retransmission was needless");
+    }
+}
