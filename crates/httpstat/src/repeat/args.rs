@@ -58,8 +58,8 @@ pub(crate) struct RepeatArgs {
 
     /// End with exit code 4 unless the limits in LIST are kept
     ///
-    /// For example "total=500,connect=100,ttfb=0.2s,retransmitted=0,rtt<50ms,p99.total=800": a
-    /// phase, a cumulative mark or a number of the kernel, then =, <=, <, >= or > ("=" is at most)
+    /// For example "total=500,ttfb=0.2s,retransmitted=0,rtt<50ms,p99.total=800": a phase, a cumulative
+    /// mark or a number of the kernel, then =, <=, <, >= or > ("=" is at most)
     /// and a number, in milliseconds without a unit. Every run has to keep it, or with min., median.,
     /// max. or a percentile in front, that one of the series. What was not measured (tls of http) is
     /// reported and no violation.

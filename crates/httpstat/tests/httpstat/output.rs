@@ -123,9 +123,12 @@ fn verbose_shows_the_version_alone_or_above_the_report() {
 }
 
 #[test]
-fn the_help_lists_the_exit_codes() {
+fn the_help_fits_into_80_columns_and_lists_the_exit_codes() {
     let help = run(&["--help"]);
     assert_eq!(help.code, 0);
+    for line in help.stdout.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
     for code in [0, 2, 3, 6, 7, 8, 18, 23, 26, 28, 35, 52, 55, 56, 60, 130] {
         assert!(help.stdout.contains(&format!("\n  {code:>3}  ")), "{code} is not in the help");
     }
