@@ -46,7 +46,25 @@ pub(crate) fn pretty(record: &Record, view: &View) -> String {
         .filter(|section| !section.is_empty())
         .collect();
     let version = if view.verbose { version_line() } else { String::new() };
-    version + &sections.join("\n") + &repeat::findings(&record.findings, view)
+    version
+        + &sections.join("\n")
+        + &together(&record.hops)
+        + &repeat::findings(&record.findings, view)
+}
+
+/// What several requests took, one after the other; each has said it of itself.
+fn together(hops: &[Hop]) -> String {
+    let totals: Vec<_> =
+        (1..).zip(hops).filter_map(|(number, hop)| Some((number, hop.timeline.total()?))).collect();
+    // Of equals the first.
+    let longest = totals.iter().rev().max_by_key(|(_, total)| *total);
+    let Some((number, longest)) = longest.filter(|_| hops.len() > 1) else {
+        return String::new();
+    };
+    let all = paint(STRONG, format_args!("{} requests", hops.len()));
+    let sum = units::time(totals.iter().map(|(_, total)| *total).sum());
+    let longest = units::time(*longest);
+    format!("\n{all} took {sum} together, the longest was number {number}: {longest}\n")
 }
 
 fn connection(hop: &Hop, view: &View) -> String {

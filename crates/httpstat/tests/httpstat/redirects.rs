@@ -165,6 +165,7 @@ fn a_failure_on_the_way_leaves_no_file_and_shows_the_hops() {
     assert_eq!(run.code, 18, "{run:?}");
     assert!(run.stdout.contains("302 Moved") && run.stdout.contains("200 OK"), "{run:?}");
     assert!(run.stdout.contains("body: 4 B discarded"), "{run:?}");
+    assert_eq!(run.stdout.matches("\n2 requests took ").count(), 1, "{run:?}");
     assert_eq!(folder.path().read_dir().unwrap().count(), 0);
 }
 
