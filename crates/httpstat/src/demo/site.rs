@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use hyper::{
-    Request, Response,
+    Method, Request, Response,
     body::{Body, Frame, Incoming},
     header::{CONTENT_TYPE, HeaderValue, SERVER},
     server::conn::{http1, http2},
@@ -67,9 +67,11 @@ async fn answer(stream: TcpStream, acceptor: TlsAcceptor) -> io::Result<()> {
     served.map_err(io::Error::other)
 }
 
-async fn page(_request: Request<Incoming>) -> Result<Response<Page>, Infallible> {
+async fn page(request: Request<Incoming>) -> Result<Response<Page>, Infallible> {
     sleep(THINKING).await;
-    let mut response = Response::new(Page::default());
+    // Over HTTP/2 nobody else takes the body off.
+    let sent = if request.method() == Method::HEAD { PIECES } else { 0 };
+    let mut response = Response::new(Page { sent, pause: None });
     let headers = response.headers_mut();
     headers.insert(SERVER, HeaderValue::from_static("httpstat-demo"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
@@ -77,7 +79,6 @@ async fn page(_request: Request<Incoming>) -> Result<Response<Page>, Infallible>
 }
 
 /// A body that arrives piece by piece, as from a busy server.
-#[derive(Default)]
 struct Page {
     sent: usize,
     pause: Option<Pin<Box<Sleep>>>,

@@ -301,3 +301,12 @@ fn the_demonstration_needs_nothing() {
     assert_eq!(hop["tls"]["alpn"], "h2");
     assert!(hop["timings_ms"]["server"].as_f64().unwrap() >= 40.0);
 }
+
+#[test]
+fn the_demonstration_answers_head_without_a_body() {
+    for version in ["--http2", "--http1.1"] {
+        let (run, value) = run_json(&["--demo", "-I", version]);
+        assert_eq!(run.code, 0, "{run:?}");
+        assert_eq!(value["hops"][0]["response"]["body_bytes"], 0);
+    }
+}
