@@ -311,7 +311,7 @@ impl Cli {
 
     /// The way that requests take.
     pub(crate) fn route(&self) -> Result<Route, Error> {
-        self.way.route()
+        self.way.route(self.demo)
     }
 
     /// Whom a proxy's certificate must convince.

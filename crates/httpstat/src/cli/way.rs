@@ -61,8 +61,10 @@ pub(crate) struct WayArgs {
 }
 
 impl WayArgs {
-    pub(crate) fn route(&self) -> Result<Route, Error> {
-        let mut proxies = Proxies::new(self.proxy.as_deref(), self.noproxy.as_deref())?;
+    /// To a site of our own, no proxy leads that the environment names.
+    pub(crate) fn route(&self, is_demo: bool) -> Result<Route, Error> {
+        let given = self.proxy.as_deref().or(is_demo.then_some(""));
+        let mut proxies = Proxies::new(given, self.noproxy.as_deref())?;
         if let Some(user) = &self.proxy_user {
             proxies.identify(&Credentials::from_argument(user));
         }

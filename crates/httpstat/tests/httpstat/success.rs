@@ -310,3 +310,11 @@ fn the_demonstration_answers_head_without_a_body() {
         assert_eq!(value["hops"][0]["response"]["body_bytes"], 0);
     }
 }
+
+#[test]
+fn the_demonstration_asks_no_proxy_of_the_environment() {
+    let proxy = "http://127.0.0.1:1";
+    let output = command(&["--demo"]).env("https_proxy", proxy).output().unwrap();
+    assert_eq!(Run::from(output).code, 0);
+    assert_eq!(run(&["--demo", "--proxy", proxy]).code, 7);
+}
