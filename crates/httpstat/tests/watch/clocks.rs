@@ -26,7 +26,7 @@ use serde_json::Value;
 use crate::{
     Test,
     paths::{
-        ATTEMPTS, CLEAR, body, outside, ran,
+        CLEAR, body, outside, ran,
         relay::{Path, Weather},
         works,
     },
@@ -53,17 +53,30 @@ pub(crate) fn is_unshared(scene: &str) -> bool {
     ["resolver", "dns_ipv4", "dns_ipv6", "tracer", "send"].contains(&scene)
 }
 
-pub(crate) fn scene(name: &str) -> Option<fn()> {
-    Some(match name {
-        "resolver" => resolver,
-        "tracer" => tracer,
-        "connect" => || connect(Duration::from_millis(40)),
+/// Plays the scene of this name, if there is one, and says whether it succeeded.
+pub(crate) fn scene(name: &str) -> Option<bool> {
+    let agrees = match name {
+        "resolver" => return Some(succeeds(resolver)),
+        "tracer" => return Some(succeeds(tracer)),
+        "connect" => (|| connect(Duration::from_millis(40))) as fn(),
         "connect_longer" => || connect(Duration::from_millis(120)),
         "dns_ipv4" => || dns(IPV4, Duration::from_millis(60)),
         "dns_ipv6" => || dns(IPV6, Duration::from_millis(150)),
         "send" => send,
         _ => return None,
-    })
+    };
+    Some(once(agrees))
+}
+
+/// A busy machine wakes the command late, which is then slower than what it waits for; so it has to
+/// agree once in a few attempts. One that is always wrong never does.
+fn once(agrees: fn()) -> bool {
+    const ATTEMPTS: usize = 10;
+    (0..ATTEMPTS).any(|_| succeeds(agrees))
+}
+
+fn succeeds(work: fn()) -> bool {
+    std::panic::catch_unwind(work).is_ok()
 }
 
 /// Whether the command and another clock agree on how long a phase took.
@@ -258,8 +271,7 @@ fn calls(log: &str) -> Vec<Call> {
 }
 
 fn a_server_that_reads_late() {
-    let succeeded = (0..ATTEMPTS).any(|_| std::panic::catch_unwind(send_to_late_reader).is_ok());
-    assert!(succeeded, "in {ATTEMPTS} attempts");
+    assert!(once(send_to_late_reader), "never in several attempts");
 }
 
 fn send_to_late_reader() {
