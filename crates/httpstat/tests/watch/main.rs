@@ -5,6 +5,8 @@
 #[path = "../httpstat/tool.rs"]
 mod tool;
 
+#[cfg(target_os = "linux")]
+mod clocks;
 mod files;
 #[cfg(target_os = "linux")]
 mod paths;
@@ -23,7 +25,7 @@ fn main() -> ExitCode {
         return code;
     }
     #[cfg(target_os = "linux")]
-    let paths = paths::trials();
+    let paths = [paths::trials(), clocks::trials()].concat();
     #[cfg(not(target_os = "linux"))]
     let paths = Vec::new();
     let trials = [samples::trials(), verdicts::trials(), files::trials(), paths].concat();

@@ -11,7 +11,7 @@ mod ledger;
 mod namespace;
 #[allow(dead_code, reason = "as above")]
 #[path = "../../../tcpinfo/tests/network/relay.rs"]
-mod relay;
+pub(crate) mod relay;
 
 use std::{
     env, fs,
@@ -25,7 +25,7 @@ use libtest_mimic::Arguments;
 use serde_json::Value;
 
 use crate::{
-    Test,
+    Test, clocks,
     server::{self, Request},
     tool::run_json,
     verdicts::finding,
@@ -51,7 +51,7 @@ const SCENE: &str = "HTTPSTAT_TEST_SCENE";
 /// If this process is one that a test has started, plays its scene.
 pub(crate) fn inside(_: &Arguments) -> Option<ExitCode> {
     let scene = env::var(SCENE).ok()?;
-    if !is_shaped(&scene)
+    if !is_unshared(&scene)
         && let Err(error) = namespace::leave_host()
     {
         eprintln!("{error}");
@@ -67,7 +67,7 @@ pub(crate) fn inside(_: &Arguments) -> Option<ExitCode> {
         "queue" => queue,
         "send_buffer" => send_buffer,
         "small_window" => small_window,
-        _ => return None,
+        other => return clocks::scene(other).map(code),
     };
     // A busy machine makes pauses of its own, which are no part of the scene.
     let succeeded = (0..ATTEMPTS).any(|_| std::panic::catch_unwind(works).is_ok());
@@ -80,20 +80,20 @@ fn code(works: bool) -> ExitCode {
     if works { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn works(scene: &str) -> bool {
+pub(crate) fn works(scene: &str) -> bool {
     process(scene).output().is_ok_and(|output| output.status.success())
 }
 
-fn outside(scene: &str) {
+pub(crate) fn outside(scene: &str) {
     let output = process(scene).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn process(scene: &str) -> Command {
     let exe = env::current_exe().unwrap();
-    let mut command = if is_shaped(scene) {
+    let mut command = if is_unshared(scene) {
         let mut command = Command::new("unshare");
-        command.args(["--user", "--map-root-user", "--net"]).arg(exe);
+        command.args(["--user", "--map-root-user", "--net", "--mount"]).arg(exe);
         command
     } else {
         Command::new(exe)
@@ -102,13 +102,13 @@ fn process(scene: &str) -> Command {
     command
 }
 
-/// Whether the scene is played on a loopback device of its own, with the tools of the system. They
-/// may do so as the root of their namespace only.
-fn is_shaped(scene: &str) -> bool {
-    ["shaping", "queue"].contains(&scene)
+/// Whether the scene is played with tools of the system, which do what they have to only as the root
+/// of a namespace, on a loopback device of its own.
+fn is_unshared(scene: &str) -> bool {
+    ["shaping", "queue"].contains(&scene) || clocks::is_unshared(scene)
 }
 
-const CLEAR: Weather = Weather { delay: Duration::from_millis(30), ..Weather::CLEAR };
+pub(crate) const CLEAR: Weather = Weather { delay: Duration::from_millis(30), ..Weather::CLEAR };
 
 /// The command at the near end, with a server at the far one; only what goes there is in danger.
 fn up(weather: Weather, settings: &[(&str, &str)], arguments: &[&str]) -> Value {
@@ -224,15 +224,17 @@ fn queue() {
 }
 
 fn shape(bucket: &str) -> bool {
-    let run = |program: &str, arguments: String| {
-        let status = Command::new(program).args(arguments.split(' ')).status();
-        status.is_ok_and(|status| status.success())
-    };
-    run("ip", "link set lo mtu 1500 up".to_owned())
-        && run("tc", format!("qdisc add dev lo root tbf {bucket}"))
+    ran("ip", "link set lo mtu 1500 up")
+        && ran("tc", &format!("qdisc add dev lo root tbf {bucket}"))
 }
 
-fn body(length: usize) -> (tempfile::NamedTempFile, String) {
+/// Whether a tool of the system did this.
+pub(crate) fn ran(program: &str, arguments: &str) -> bool {
+    let status = Command::new(program).args(arguments.split(' ')).status();
+    status.is_ok_and(|status| status.success())
+}
+
+pub(crate) fn body(length: usize) -> (tempfile::NamedTempFile, String) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(&vec![b'x'; length]).unwrap();
     let data = format!("@{}", file.path().display());

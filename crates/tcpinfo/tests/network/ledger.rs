@@ -31,6 +31,10 @@ impl Segment {
     pub(crate) const fn has_payload(&self) -> bool {
         self.payload > 0
     }
+
+    pub(crate) const fn is_syn(&self) -> bool {
+        self.syn
+    }
 }
 
 /// Packets and their payload.

@@ -66,6 +66,8 @@ struct Shared {
     ledger: Mutex<Ledger>,
     /// When a packet last came or went.
     last: Mutex<Instant>,
+    /// When the near end first sent a SYN, and when it first got one.
+    handshake: Mutex<[Option<Instant>; 2]>,
     closed: AtomicBool,
     done: AtomicBool,
 }
@@ -89,6 +91,7 @@ impl Path {
         let shared = Arc::new(Shared {
             ledger: Mutex::default(),
             last: Mutex::new(Instant::now()),
+            handshake: Mutex::default(),
             closed: AtomicBool::new(false),
             done: AtomicBool::new(false),
         });
@@ -141,6 +144,14 @@ impl Path {
                 return (before, answer);
             }
         }
+    }
+
+    /// How long the first connection from the near end took to be established, as seen just outside
+    /// of that end.
+    #[allow(dead_code, reason = "the tests of httpstat need it")]
+    pub(crate) fn handshake(&self) -> Option<Duration> {
+        let [sent, answered] = *self.shared.handshake.lock().unwrap();
+        Some(answered?.duration_since(sent?))
     }
 
     pub(crate) fn ledger(&self) -> Ledger {
@@ -209,7 +220,11 @@ impl Relay {
             };
             // IPv6 announces itself on every device.
             let Some(segment) = Segment::parse(packet) else { continue };
-            *self.shared.last.lock().unwrap() = Instant::now();
+            let now = Instant::now();
+            *self.shared.last.lock().unwrap() = now;
+            if from == NEAR_END && segment.is_syn() {
+                self.shared.handshake.lock().unwrap()[0].get_or_insert(now);
+            }
             let closed = self.shared.closed.load(Relaxed);
             let mut delay = self.weather.delay;
             if from == NEAR_END {
@@ -243,11 +258,15 @@ impl Relay {
                 return;
             }
             let Some(Reverse((_, _, from, packet))) = self.under_way.pop() else { return };
-            *self.shared.last.lock().unwrap() = Instant::now();
+            let now = Instant::now();
+            *self.shared.last.lock().unwrap() = now;
+            let segment = Segment::parse(&packet).unwrap();
             if from == NEAR_END {
-                let segment = Segment::parse(&packet).unwrap();
                 self.shared.ledger.lock().unwrap().arrived(&segment);
             } else {
+                if segment.is_syn() {
+                    self.shared.handshake.lock().unwrap()[1].get_or_insert(now);
+                }
                 self.shared.ledger.lock().unwrap().acknowledged(&packet);
             }
             (&self.devices[1 - from]).write_all(&packet).unwrap();
