@@ -110,7 +110,7 @@ pub(crate) fn judge(timeline: &Timeline, history: &History, sent: u64, received:
     let total = timeline.total().unwrap_or_default();
     let points = history.points();
     let span_of = |phase| spans.iter().find(|span| span.phase == phase);
-    let transfer = span_of(Phase::Transfer).filter(|_| received > 0).map(|span| {
+    let transfer = span_of(Phase::Transfer).map(|span| {
         let end = span.start + span.length;
         download::judge(&Stretch::new(timeline, &points, span.start, end), received)
     });

@@ -112,6 +112,16 @@ fn a_response_without_a_body_is_no_download() {
 }
 
 #[test]
+fn a_body_that_never_begins_is_bound_by_the_server() {
+    let mut scene = Scene::download(|number, facts| {
+        (facts.rx_bytes, facts.read, facts.rx_data_segs) = (Some(0), 0, Some(0));
+        facts.last_rx_age = Some(MS * 10 * number);
+    });
+    scene.received = 0;
+    assert_eq!(scene.transfer().bound, Bound::Server);
+}
+
+#[test]
 fn the_longest_phase_dominates_and_the_first_of_equals() {
     let dominant = Scene::download(|_, _| {}).verdict().dominant.unwrap();
     assert_eq!(dominant.phase, Phase::Transfer);
