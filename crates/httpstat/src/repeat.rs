@@ -189,6 +189,10 @@ impl Series {
     pub(crate) fn judge(&mut self, objectives: &[Objective], baseline: Option<&Baseline>) {
         let runs: Vec<_> = self.successes().map(|run| run.values.clone()).collect();
         self.findings = Findings::of(&self.url, &runs, objectives, baseline);
+        if let Some(comparison) = &mut self.findings.comparison {
+            let kept = baseline.and_then(|baseline| baseline.keeps_connections);
+            comparison.other_keeping = kept.filter(|kept| *kept != self.keeps_connections);
+        }
     }
 }
 
@@ -286,7 +290,7 @@ mod tests {
         let runs =
             |total: f64| (0..10).map(|n| run(1, total + f64::from(n), None).values).collect();
         let (slow, fast): (Vec<_>, Vec<_>) = (runs(100.0), runs(10.0));
-        let baseline = Baseline { url: String::new(), runs: fast };
+        let baseline = Baseline { url: String::new(), keeps_connections: None, runs: fast };
         let objectives: slo::Objectives = "total=50".parse().unwrap();
         let both = Findings::of("", &slow, &objectives.0, Some(&baseline));
         assert_eq!((both.exit_code(true), both.complaints(true).len()), (4, 2));

@@ -205,6 +205,13 @@ fn comparison(found: &Comparison, view: &View) -> String {
         let line = format!("the baseline is of {}", escape::text(url));
         let _ = writeln!(text, "{}", paint(FAINT, fold(&line, 0, view)));
     }
+    if let Some(kept) = found.other_keeping {
+        let line = match kept {
+            true => "the baseline kept its connection, which these runs did not (--keep-alive)",
+            false => "the baseline made a connection for each run, which these did not",
+        };
+        let _ = writeln!(text, "{}", paint(BAD, fold(line, 0, view)));
+    }
     let line = match found.runs_needed() {
         Some(needed) => {
             format!("not enough runs to tell: {needed} in the baseline and now would do")

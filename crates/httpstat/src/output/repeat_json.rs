@@ -118,6 +118,8 @@ struct ComparisonView<'a> {
     alpha: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     baseline_url: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baseline_keep_alive: Option<bool>,
     /// Those that became slower by more than noise.
     slower: Vec<&'static str>,
     faster: Vec<&'static str>,
@@ -237,6 +239,7 @@ impl<'a> ComparisonView<'a> {
             correction: "holm",
             alpha: crate::repeat::ALPHA,
             baseline_url: comparison.other_url.as_deref(),
+            baseline_keep_alive: comparison.other_keeping,
             slower: names(Change::is_slower),
             faster: names(Change::is_faster),
             changes: comparison.changes.iter().map(ChangeView::of).collect(),

@@ -17,6 +17,8 @@ use crate::error::{Error, Kind, reason};
 #[derive(Debug)]
 pub(crate) struct Baseline {
     pub(crate) url: String,
+    /// Whether its connections were kept, if it says so.
+    pub(crate) keeps_connections: Option<bool>,
     pub(crate) runs: Vec<Values>,
 }
 
@@ -66,7 +68,7 @@ impl Baseline {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let mut found = Self { url: String::new(), runs: Vec::new() };
+        let mut found = Self { url: String::new(), keeps_connections: None, runs: Vec::new() };
         let mut documents = Deserializer::from_str(text).into_iter::<Document>().peekable();
         if documents.peek().is_none() {
             return Err("it is empty".to_owned());
@@ -76,6 +78,7 @@ impl Baseline {
                 format!("it is no result of httpstat in JSON: {error}; write one with --save")
             })?;
             found.url = document.url;
+            found.keeps_connections = document.keep_alive.or(found.keeps_connections);
             match (document.runs, document.hops) {
                 (Some(runs), _) => {
                     let succeeded = runs.into_iter().filter(|run| run.ok);
@@ -99,6 +102,7 @@ struct Document {
     _version: Version,
     url: String,
     ok: bool,
+    keep_alive: Option<bool>,
     runs: Option<Vec<Run>>,
     hops: Option<Vec<Hop>>,
 }
@@ -151,6 +155,8 @@ fn compared() -> impl Iterator<Item = Metric> {
 pub(crate) struct Comparison {
     /// What the baseline is of, if that is not what was measured now.
     pub(crate) other_url: Option<String>,
+    /// Whether the baseline kept its connections, if these runs did otherwise.
+    pub(crate) other_keeping: Option<bool>,
     pub(crate) changes: Vec<Change>,
 }
 
@@ -264,7 +270,7 @@ impl Comparison {
             }
         });
         let other_url = (baseline.url != url).then(|| baseline.url.clone());
-        Self { other_url, changes: changes.collect() }
+        Self { other_url, other_keeping: None, changes: changes.collect() }
     }
 
     /// The phases that became slower by more than noise.
@@ -310,7 +316,7 @@ mod tests {
     }
 
     fn baseline(runs: Vec<Values>) -> Baseline {
-        Baseline { url: "http://h/".to_owned(), runs }
+        Baseline { url: "http://h/".to_owned(), keeps_connections: None, runs }
     }
 
     fn totals(from: u32, count: u32) -> Vec<Values> {

@@ -109,7 +109,8 @@ fn distrust(why: &CertificateError, target: &Target) -> String {
         }
         CertificateError::Other(why) => match why.to_string().as_str() {
             "CaUsedAsEndEntity" => {
-                "it is that of a certificate authority, not of a server".to_owned()
+                "it is that of a certificate authority, not of a server (basicConstraints CA:TRUE)"
+                    .to_owned()
             }
             why => why.to_owned(),
         },

@@ -546,6 +546,9 @@ fn a_slower_server_is_told_from_noise() {
     let (low, high) = (&server["interval_ms"][0], &server["interval_ms"][1]);
     assert!(shift >= 20.0 && low.as_f64() <= Some(shift) && high.as_f64() >= Some(shift));
     assert!(comparison["baseline_url"].is_string(), "the port is another one");
+    assert_eq!(comparison.get("baseline_keep_alive"), None);
+    let kept = compare(&fast, 0, &["--keep-alive", "--format", "json"]);
+    assert_eq!(check(&kept.stdout)["comparison"]["baseline_keep_alive"], false);
 
     let demanded = compare(&fast, 30, &["--fail-if-slower"]);
     assert_eq!(demanded.code, 9, "{demanded:?}");

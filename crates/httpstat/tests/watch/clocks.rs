@@ -24,13 +24,13 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    Test,
+    Test, once,
     paths::{
         CLEAR, body, outside, ran,
         relay::{Path, Weather},
         works,
     },
-    server,
+    server, succeeds,
     tool::{check, command, hop},
 };
 
@@ -66,17 +66,6 @@ pub(crate) fn scene(name: &str) -> Option<bool> {
         _ => return None,
     };
     Some(once(agrees))
-}
-
-/// A busy machine wakes the command late, which is then slower than what it waits for; so it has to
-/// agree once in a few attempts. One that is always wrong never does.
-fn once(agrees: fn()) -> bool {
-    const ATTEMPTS: usize = 10;
-    (0..ATTEMPTS).any(|_| succeeds(agrees))
-}
-
-fn succeeds(work: fn()) -> bool {
-    std::panic::catch_unwind(work).is_ok()
 }
 
 /// Whether the command and another clock agree on how long a phase took.

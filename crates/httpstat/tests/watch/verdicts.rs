@@ -5,7 +5,7 @@ use std::{fs::File, io::Read as _, process::Stdio, thread, time::Duration};
 use serde_json::Value;
 
 use crate::{
-    Test, facts, has, server,
+    Test, facts, has, once, server,
     tool::{command, hop},
 };
 
@@ -35,6 +35,10 @@ pub(crate) fn finding(hop: &Value, direction: &str, measure: &str) -> (String, O
 }
 
 fn a_server_that_pauses() {
+    assert!(once(pauses), "never in several attempts");
+}
+
+fn pauses() {
     let hop = hop(&[&server::local(server::pausing)]);
     let (bound, share) = finding(&hop, "transfer", "starved_share");
     assert_eq!(bound, "server", "{:#}", hop["verdict"]);
@@ -43,6 +47,10 @@ fn a_server_that_pauses() {
 }
 
 fn a_server_that_trickles() {
+    assert!(once(trickles), "never in several attempts");
+}
+
+fn trickles() {
     let hop = hop(&[&server::local(server::trickling)]);
     let (bound, _) = finding(&hop, "transfer", "mean_segment_bytes");
     assert_eq!(bound, "server", "{:#}", hop["verdict"]);
@@ -50,6 +58,10 @@ fn a_server_that_trickles() {
 
 /// Through a pipe whose reader takes a little at a time, until it has seen enough of that.
 fn a_slow_reader() {
+    assert!(once(reads_slowly), "never in several attempts");
+}
+
+fn reads_slowly() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
@@ -72,6 +84,10 @@ fn a_slow_reader() {
 }
 
 fn a_reluctant_server() {
+    assert!(once(does_not_read), "never in several attempts");
+}
+
+fn does_not_read() {
     let mut body = tempfile::NamedTempFile::new().unwrap();
     std::io::Write::write_all(&mut body, &vec![b'x'; 16 << 20]).unwrap();
     let data = format!("@{}", body.path().display());
