@@ -277,11 +277,8 @@ impl Work {
             let written: Vec<_> = written.map(|(path, text)| write_whole(&path, &text)).collect();
             written.into_iter().collect()
         });
-        Stops::new(None)
-            .map_err(no_event_loop)?
-            .heeded_by(written)
-            .await
-            .map_err(|stop| stop.error("nobody read what --html or --svg names"))?
+        unless_stopped(written, "nobody read what --html or --svg names")
+            .await?
             .map_err(|error| no_event_loop(error.into()))?
     }
 
@@ -325,11 +322,13 @@ async fn keep(sink: &mut Sink, text: Option<String>) -> Result<(), Error> {
         let _ = sink.write(text.into()).await?;
         sink.finish()
     };
-    Stops::new(None)
-        .map_err(no_event_loop)?
-        .heeded_by(written)
-        .await
-        .map_err(|stop| stop.error("nobody read the result"))?
+    unless_stopped(written, "nobody read the result").await?
+}
+
+/// Does what waits for a reader, who may keep it waiting until a signal comes.
+async fn unless_stopped<T>(work: impl Future<Output = T>, otherwise: &str) -> Result<T, Error> {
+    let mut stops = Stops::new(None).map_err(no_event_loop)?;
+    stops.heeded_by(work).await.map_err(|stop| stop.error(otherwise))
 }
 
 /// What is the same for every request.
@@ -497,11 +496,7 @@ fn destination(cli: &Cli) -> Destination {
 async fn print(cli: &Cli, text: String) -> Result<ControlFlow<()>, Error> {
     let written = match destination(cli).begin(cli.color(), text) {
         Ok(rest) if rest.is_empty() => Ok(()),
-        Ok(rest) => Stops::new(None)
-            .map_err(no_event_loop)?
-            .heeded_by(rest.written())
-            .await
-            .map_err(|stop| stop.error("nobody read the report"))?,
+        Ok(rest) => unless_stopped(rest.written(), "nobody read the report").await?,
         Err(error) => Err(error),
     };
     match written {
