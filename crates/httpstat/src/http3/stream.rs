@@ -61,12 +61,14 @@ impl Current {
 /// A connection that HTTP/3 can be spoken over.
 pub(super) struct Watched {
     quinn: h3_quinn::Connection,
-    current: Current,
+    opener: Opener,
 }
 
 impl Watched {
     pub(super) fn new(connection: quinn::Connection, current: Current) -> Self {
-        Self { quinn: h3_quinn::Connection::new(connection), current }
+        let quinn = h3_quinn::Connection::new(connection);
+        let opener = <h3_quinn::Connection as quic::Connection<Bytes>>::opener(&quinn);
+        Self { quinn, opener: Opener { quinn: opener, current } }
     }
 }
 
@@ -95,8 +97,7 @@ impl quic::Connection<Bytes> for Watched {
     }
 
     fn opener(&self) -> Opener {
-        let quinn = <h3_quinn::Connection as quic::Connection<Bytes>>::opener(&self.quinn);
-        Opener { quinn, current: self.current.clone() }
+        self.opener.clone()
     }
 }
 
@@ -105,19 +106,18 @@ impl quic::OpenStreams<Bytes> for Watched {
     type SendStream = Sending;
 
     fn poll_open_bidi(&mut self, cx: &mut Context<'_>) -> Poll<Result<Both, StreamErrorIncoming>> {
-        let stream = ready!(self.quinn.poll_open_bidi(cx))?;
-        Poll::Ready(Ok(Both::new(stream, self.current.get())))
+        self.opener.poll_open_bidi(cx)
     }
 
     fn poll_open_send(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Sending, StreamErrorIncoming>> {
-        self.quinn.poll_open_send(cx)
+        self.opener.poll_open_send(cx)
     }
 
     fn close(&mut self, code: Code, reason: &[u8]) {
-        quic::OpenStreams::<Bytes>::close(&mut self.quinn, code, reason);
+        self.opener.close(code, reason);
     }
 }
 
