@@ -6,8 +6,8 @@
 mod tool;
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, ExitCode, Stdio},
     thread,
@@ -256,20 +256,14 @@ fn a_reader_that_stops() {
 }
 
 fn a_terminal_shows_progress() {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        for mut stream in listener.incoming().map_while(Result::ok) {
-            let mut head =
-                BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
-            head.find(String::is_empty);
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n");
-            let _ = stream.write_all(&[b'x'; 1000]);
-            // Longer than what is too short for a bar.
-            thread::sleep(Duration::from_millis(1_500));
-            let _ = stream.write_all(&[b'x'; 1000]);
-        }
+    let port = answering(LOOPBACK[0], |stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n")?;
+        stream.write_all(&[b'x'; 1000])?;
+        // Longer than what is too short for a bar.
+        thread::sleep(Duration::from_millis(1_500));
+        stream.write_all(&[b'x'; 1000])
     });
+    let url = format!("http://127.0.0.1:{port}/");
     let program = command(&[]);
     let program = program.get_program().to_str().unwrap();
     let on_terminal = |options: &str| {
@@ -301,17 +295,13 @@ fn a_terminal_shows_progress() {
 fn a_full_disk_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("body");
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        for mut stream in listener.incoming().map_while(Result::ok) {
-            let mut head =
-                BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
-            head.find(String::is_empty);
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
-            while stream.write_all(&[0; 64 * 1024]).is_ok() {}
+    let port = answering(LOOPBACK[0], |stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+        loop {
+            stream.write_all(&[0; 64 * 1024])?;
         }
     });
+    let url = format!("http://127.0.0.1:{port}/");
     // What is left on the small disk follows the report.
     let script = "\"$@\"; code=$?; ls -A \"$0\"; exit $code";
     let command = command(&[&url, "-o", path.to_str().unwrap(), "--format", "jsonl"]);
@@ -372,6 +362,16 @@ fn in_namespace(hosts: &Path) -> Command {
 
 /// Answers every connection to this address; the port is free in the other family.
 fn serve(ip: IpAddr) -> u16 {
+    let empty = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    answering(ip, |stream| stream.write_all(empty))
+}
+
+/// Reads each request to the end of its head, then has it answered; a client that has seen enough
+/// may be gone by then.
+fn answering(
+    ip: IpAddr,
+    answer: impl Fn(&mut TcpStream) -> io::Result<()> + Send + 'static,
+) -> u16 {
     let listener = TcpListener::bind((ip, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {
@@ -379,7 +379,7 @@ fn serve(ip: IpAddr) -> u16 {
             let mut head =
                 BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
             head.find(String::is_empty);
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            let _ = answer(&mut stream);
         }
     });
     port
