@@ -15,6 +15,10 @@ use crate::{
     message::{HEADER_LEN, Message, kind, messages},
 };
 
+mod listing;
+
+pub(crate) use listing::Listing;
+
 /// The way to the kernel and back.
 pub(crate) trait Transport {
     fn send(&self, request: &[u8]) -> io::Result<()>;
@@ -38,6 +42,8 @@ pub(crate) struct Conversation<T> {
     port: u32,
     timeout: Duration,
     sequence: u32,
+    /// The number of a list whose end was not received.
+    unfinished: Option<u32>,
     /// Whether the kernel was seen to know its TCP sockets. If its modules are missing, it answers as if
     /// there were no such connection.
     is_served: bool,
@@ -55,7 +61,7 @@ enum Answer {
 impl<T: Transport> Conversation<T> {
     pub(crate) fn new(transport: T, port: u32, timeout: Duration) -> Self {
         let buffer = vec![0; BUFFER_LEN].into_boxed_slice();
-        Self { transport, port, timeout, sequence: 0, is_served: false, buffer }
+        Self { transport, port, timeout, sequence: 0, unfinished: None, is_served: false, buffer }
     }
 
     #[inline(always)]
@@ -75,6 +81,7 @@ impl<T: Transport> Conversation<T> {
         if self.is_served {
             return Ok(());
         }
+        self.finish_list()?;
         match self.ask(Request::empty_dump())? {
             Answer::End(0) => {
                 self.is_served = true;
@@ -88,9 +95,8 @@ impl<T: Transport> Conversation<T> {
     /// Sends a request and waits for the first message that answers it.
     #[inline(always)]
     fn ask(&mut self, mut request: Request) -> Result<Answer, Error> {
-        // Zero is the number of what the kernel sends unasked.
-        self.sequence = self.sequence.wrapping_add(1).max(1);
-        self.deliver(request.numbered(self.sequence))?;
+        let sequence = self.next_sequence();
+        self.deliver(request.numbered(sequence))?;
         let mut patience = Patience::new(self.timeout);
         loop {
             let len = match self.transport.receive(&mut self.buffer) {
@@ -104,8 +110,16 @@ impl<T: Transport> Conversation<T> {
                 return Ok(answer);
             }
             // Late answers to a request that was given up.
+            self.see_end(len);
             patience.is_left().map_err(|detail| Error::new(ErrorKind::TimedOut, detail))?;
         }
+    }
+
+    #[inline(always)]
+    fn next_sequence(&mut self) -> u32 {
+        // Zero is the number of what the kernel sends unasked.
+        self.sequence = self.sequence.wrapping_add(1).max(1);
+        self.sequence
     }
 
     #[inline(always)]
@@ -129,7 +143,7 @@ impl<T: Transport> Conversation<T> {
             if !is_ours(u32_at(head, 8), u32_at(head, 12)) {
                 return Ok(None);
             }
-            return Err(Error::new(ErrorKind::Truncated, "the answer is longer than 32 KiB"));
+            return Err(too_long());
         };
         let mut messages = messages(datagram);
         loop {
@@ -149,7 +163,7 @@ impl<T: Transport> Conversation<T> {
 #[inline(always)]
 fn read(message: &Message<'_>, offset: usize) -> Result<Option<Answer>, Error> {
     match message.kind {
-        kind::SOCK_DIAG_BY_FAMILY => {
+        kind::SOCK_DIAG_BY_FAMILY | kind::TCPDIAG_GETSOCK => {
             Entry::from_bytes(message.payload)?;
             let start = offset + HEADER_LEN;
             Ok(Some(Answer::Socket(start..start + message.payload.len())))
@@ -196,6 +210,11 @@ impl Patience {
         }
         Ok(())
     }
+}
+
+#[cold]
+fn too_long() -> Error {
+    Error::new(ErrorKind::Truncated, "the answer is longer than 32 KiB")
 }
 
 #[cold]

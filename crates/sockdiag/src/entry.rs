@@ -8,10 +8,11 @@ use std::{
 
 use tcpinfo::{
     Congestion, CongestionName, Queues, SocketMemory, State, TcpInfo,
-    native::{Native, linux::LinuxTcpInfo},
+    native::{Native, linux::LinuxTcpInfo, mptcp::MptcpInfo},
 };
 
 use crate::{
+    Protocol,
     attribute::{Attribute, Attributes, check, number},
     bytes::{array_at, u32_at},
     error::Malformed,
@@ -52,6 +53,7 @@ const HEAD_LEN: usize = 72;
 pub struct Entry<'a> {
     head: &'a [u8; HEAD_LEN],
     attributes: &'a [u8],
+    protocol: Protocol,
 }
 
 impl<'a> Entry<'a> {
@@ -76,7 +78,14 @@ impl<'a> Entry<'a> {
     #[inline]
     pub(crate) fn unchecked(bytes: &'a [u8]) -> Option<Self> {
         let (head, attributes) = bytes.split_first_chunk()?;
-        Some(Self { head, attributes })
+        Some(Self { head, attributes, protocol: Protocol::Tcp })
+    }
+
+    /// The same of a list of this protocol's sockets; they do not say it themselves.
+    #[inline]
+    pub(crate) const fn of_protocol(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
+        self
     }
 
     /// A copy to keep: one heap allocation.
@@ -84,7 +93,7 @@ impl<'a> Entry<'a> {
         let mut bytes = Vec::with_capacity(HEAD_LEN + self.attributes.len());
         bytes.extend_from_slice(self.head);
         bytes.extend_from_slice(self.attributes);
-        EntryBuf { bytes: bytes.into_boxed_slice() }
+        EntryBuf { bytes: bytes.into_boxed_slice(), protocol: self.protocol }
     }
 
     const fn family(&self) -> u8 {
@@ -226,7 +235,8 @@ impl<'a> Entry<'a> {
     /// [`LinuxTcpInfo::from_bytes`] for the bytes of attribute 2.
     #[inline]
     pub fn native_tcp_info(&self) -> Option<LinuxTcpInfo> {
-        self.payload(number::INFO).map(LinuxTcpInfo::from_running_kernel)
+        let bytes = self.payload(number::INFO).filter(|_| !self.is_mptcp())?;
+        Some(LinuxTcpInfo::from_running_kernel(bytes))
     }
 
     /// The connection's facts, portable, with the name of the congestion control; absent of
@@ -235,6 +245,19 @@ impl<'a> Entry<'a> {
     pub fn tcp_info(&self) -> Option<TcpInfo> {
         let native = Native::Linux(self.native_tcp_info()?);
         Some(TcpInfo::from_native(native, self.congestion_name()))
+    }
+
+    /// Whether it is a socket of Multipath TCP itself, not of one of its paths.
+    #[inline]
+    pub const fn is_mptcp(&self) -> bool {
+        matches!(self.protocol, Protocol::Mptcp)
+    }
+
+    /// What Multipath TCP tells of a connection as a whole, of a [list](crate::Dump::protocol) of its
+    /// sockets. `INET_DIAG_INFO`.
+    pub fn mptcp_info(&self) -> Option<MptcpInfo> {
+        let bytes = self.payload(number::INFO).filter(|_| self.is_mptcp())?;
+        Some(MptcpInfo::from_bytes(bytes))
     }
 
     /// Name of the congestion control. `INET_DIAG_CONG`.
@@ -414,6 +437,7 @@ impl fmt::Debug for Numbers<'_> {
 #[derive(Clone, PartialEq, Eq)]
 pub struct EntryBuf {
     bytes: Box<[u8]>,
+    protocol: Protocol,
 }
 
 impl EntryBuf {
@@ -421,7 +445,7 @@ impl EntryBuf {
     pub fn entry(&self) -> Entry<'_> {
         // Made of an entry, so the bytes are never fewer.
         let (head, attributes) = self.bytes.split_first_chunk().unwrap_or((&[0; HEAD_LEN], &[]));
-        Entry { head, attributes }
+        Entry { head, attributes, protocol: self.protocol }
     }
 }
 

@@ -70,22 +70,26 @@ mod bytes;
     allow(dead_code, reason = "nobody to talk with")
 )]
 mod conversation;
+mod dump;
 mod entry;
 mod error;
 mod lookup;
 mod message;
 mod options;
 mod socket;
+mod states;
 mod sys;
 mod ulp;
 
 pub use attribute::{Attribute, Attributes};
+pub use dump::{Dump, Entries, Family, Protocol, Tell};
 pub use entry::{Entry, EntryBuf, Shutdown, Timer, TimerKind};
 pub use error::{Error, ErrorKind, Malformed};
 pub use lookup::Lookup;
 pub use message::{Message, Messages, messages};
 pub use options::SocketOptions;
 pub use socket::{SharedSockDiag, SockDiag};
+pub use states::States;
 pub use ulp::{MptcpSubflowInfo, TlsInfo, TlsPlace, Ulp};
 
 /// Whether this system can be asked at all.

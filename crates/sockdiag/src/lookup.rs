@@ -117,7 +117,7 @@ const fn scope(address: &SocketAddr) -> u32 {
 pub(crate) const INET: u8 = 2;
 pub(crate) const INET6: u8 = 10;
 
-const IPPROTO_TCP: u8 = 6;
+pub(crate) const IPPROTO_TCP: u8 = 6;
 
 /// Bits for the attributes 1 to 8, and with them all that come without being asked for by a bit.
 const EVERY_EXTENSION: u8 = 0xff;
@@ -126,8 +126,8 @@ const EVERY_EXTENSION: u8 = 0xff;
 const NO_COOKIE: u64 = u64::MAX;
 
 /// `NLM_F_REQUEST` and `NLM_F_DUMP`.
-const REQUEST: u16 = 0x1;
-const DUMP: u16 = 0x300;
+pub(crate) const REQUEST: u16 = 0x1;
+pub(crate) const DUMP: u16 = 0x300;
 
 /// A header and `struct inet_diag_req_v2`.
 pub(crate) const REQUEST_LEN: usize = HEADER_LEN + 56;

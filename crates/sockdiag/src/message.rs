@@ -1,6 +1,8 @@
 //! Netlink messages as one datagram holds them: a header of 16 bytes (`struct nlmsghdr`), then what
 //! it is about.
 
+use std::ops::Range;
+
 use crate::{
     bytes::{aligned, u16_at, u32_at},
     error::Malformed,
@@ -14,6 +16,8 @@ pub(crate) mod kind {
     pub(crate) const ERROR: u16 = 2;
     pub(crate) const DONE: u16 = 3;
     pub(crate) const OVERRUN: u16 = 4;
+    /// The older request of lists of TCP sockets, and each answer to it.
+    pub(crate) const TCPDIAG_GETSOCK: u16 = 18;
     pub(crate) const SOCK_DIAG_BY_FAMILY: u16 = 20;
 }
 
@@ -21,7 +25,7 @@ pub(crate) mod kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Message<'a> {
-    /// What the message is: 20 for a socket, 2 for an error, 3 for the end of a list. `nlmsg_type`.
+    /// What the message is: 20 (or 18, in answer to an older request) for a socket, 2 for an error, 3 for the end of a list. `nlmsg_type`.
     pub kind: u16,
     /// `NLM_F_*`. `nlmsg_flags`.
     pub flags: u16,
@@ -60,6 +64,12 @@ pub struct Messages<'a> {
 }
 
 impl<'a> Messages<'a> {
+    /// Those that lie in this part of a buffer; places are those of the buffer.
+    pub(crate) fn of_part(buffer: &'a [u8], part: Range<usize>) -> Self {
+        let offset = part.start;
+        Self { rest: buffer.get(part).unwrap_or_default(), offset }
+    }
+
     /// How far the datagram was read.
     pub(crate) const fn offset(&self) -> usize {
         self.offset

@@ -30,7 +30,7 @@ use crate::{Entry, EntryBuf, Error, Lookup, conversation::Conversation, sys::Net
 /// ```
 #[derive(Debug)]
 pub struct SockDiag {
-    conversation: Conversation<Netlink>,
+    pub(crate) conversation: Conversation<Netlink>,
 }
 
 impl SockDiag {

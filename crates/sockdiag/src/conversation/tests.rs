@@ -5,6 +5,8 @@ use std::{cell::RefCell, collections::VecDeque};
 use super::*;
 use crate::Lookup;
 
+mod listing;
+
 const PORT: u32 = 4711;
 
 /// What is received next: made of the number of the request that was sent last.

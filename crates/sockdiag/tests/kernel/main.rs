@@ -12,6 +12,8 @@ mod identity;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod links;
 #[cfg(any(target_os = "linux", target_os = "android"))]
+mod lists;
+#[cfg(any(target_os = "linux", target_os = "android"))]
 mod scene;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod ss;
@@ -20,20 +22,27 @@ mod states;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn trials() -> Vec<libtest_mimic::Trial> {
-    [agreement::tests(), identity::tests(), links::tests(), ss::tests(), states::tests()]
-        .into_iter()
-        .flatten()
-        .map(|scene::Test { name, needs, run }| {
-            if let Err(why) = needs {
-                eprintln!("{name} is ignored: {why}");
-            }
-            let run = move || {
-                run();
-                Ok(())
-            };
-            libtest_mimic::Trial::test(name, run).with_ignored_flag(needs.is_err())
-        })
-        .collect()
+    [
+        agreement::tests(),
+        identity::tests(),
+        links::tests(),
+        lists::tests(),
+        ss::tests(),
+        states::tests(),
+    ]
+    .into_iter()
+    .flatten()
+    .map(|scene::Test { name, needs, run }| {
+        if let Err(why) = needs {
+            eprintln!("{name} is ignored: {why}");
+        }
+        let run = move || {
+            run();
+            Ok(())
+        };
+        libtest_mimic::Trial::test(name, run).with_ignored_flag(needs.is_err())
+    })
+    .collect()
 }
 
 /// There is nobody to ask, and that is what is said.

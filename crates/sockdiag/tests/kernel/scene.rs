@@ -7,7 +7,7 @@ use std::{
 };
 
 use sockdiag::{EntryBuf, Lookup, SockDiag};
-use socket2::{SockFilter, SockRef};
+use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 
 pub(crate) struct Test {
     pub(crate) name: &'static str,
@@ -58,6 +58,18 @@ pub(crate) fn mapped_pair() -> Option<Pair> {
     let client = TcpStream::connect(("127.0.0.1", port)).ok()?;
     let (server, _) = listener.accept().ok()?;
     Some(Pair { client, server, listener })
+}
+
+/// The ends of a connection of Multipath TCP, and the listener; `None` if the kernel has none.
+pub(crate) fn mptcp_pair() -> Option<(TcpStream, TcpStream, Socket)> {
+    let socket = || Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::from(262))).ok();
+    let listener = socket()?;
+    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).ok()?;
+    listener.listen(1).ok()?;
+    let client = socket()?;
+    client.connect(&listener.local_addr().ok()?).ok()?;
+    let (server, _) = listener.accept().ok()?;
+    Some((client.into(), server.into(), listener))
 }
 
 /// The connection as its own end sees it.

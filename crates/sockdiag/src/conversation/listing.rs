@@ -1,0 +1,261 @@
+//! Lists, which the kernel sends in pieces as they are received.
+
+use std::{fmt, io, ops::Range};
+
+use super::{
+    Answer, Conversation, EACCES, ENOENT, EPERM, Patience, Transport, not_permitted, read, refusal,
+    too_long, unserved, waiting_failed,
+};
+use crate::{
+    Dump, Entry, Error, ErrorKind, Protocol,
+    bytes::u32_at,
+    message::{HEADER_LEN, Messages, kind, messages},
+};
+
+// Of Linux; those that differ between architectures are not among them.
+const EBUSY: i32 = 16;
+const EINVAL: i32 = 22;
+
+/// One list, or several as one.
+pub(crate) struct Listing<'a, T> {
+    conversation: &'a mut Conversation<T>,
+    dump: Dump,
+    /// How many lists were asked for.
+    passes: usize,
+    /// Whether the kernel runs the filter's program.
+    by_kernel: bool,
+    /// Where in the buffer lies what was received and not yet looked at.
+    unread: Range<usize>,
+    is_over: bool,
+}
+
+impl<T> fmt::Debug for Listing<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listing")
+            .field("dump", &self.dump)
+            .field("is_over", &self.is_over)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Transport> Conversation<T> {
+    /// Asks for a list.
+    pub(crate) fn list(&mut self, dump: &Dump) -> Result<Listing<'_, T>, Error> {
+        let mut listing = Listing {
+            conversation: self,
+            dump: dump.clone(),
+            passes: 0,
+            by_kernel: true,
+            unread: 0..0,
+            is_over: false,
+        };
+        listing.ask_for_more()?;
+        Ok(listing)
+    }
+
+    /// Passes over the rest of a list that was given up. The kernel makes no second one meanwhile.
+    pub(super) fn finish_list(&mut self) -> Result<(), Error> {
+        while let Some(sequence) = self.unfinished {
+            match self.receive() {
+                Ok(len) => self.see_end(len),
+                // The end itself was lost.
+                Err(error) if error.kind() == ErrorKind::TimedOut => self.unfinished = None,
+                Err(error) => return Err(error),
+            }
+            debug_assert!(self.unfinished.is_none_or(|still| still == sequence));
+        }
+        Ok(())
+    }
+
+    /// Notices in a datagram of this length the end of a list that was given up.
+    #[cold]
+    pub(super) fn see_end(&mut self, len: usize) {
+        let Some(sequence) = self.unfinished else { return };
+        let datagram = self.buffer.get(..len).unwrap_or_default();
+        let is_end = messages(datagram).map_while(Result::ok).any(|message| {
+            message.sequence == sequence
+                && message.port == self.port
+                && matches!(message.kind, kind::DONE | kind::ERROR)
+        });
+        if is_end {
+            self.unfinished = None;
+        }
+    }
+
+    /// One datagram, with a time to wait of its own.
+    fn receive(&mut self) -> Result<usize, Error> {
+        let mut patience = Patience::new(self.timeout);
+        loop {
+            match self.transport.receive(&mut self.buffer) {
+                Ok(len) => return Ok(len),
+                Err(os) => patience.after(&os).map_err(|detail| waiting_failed(detail, os))?,
+            }
+        }
+    }
+}
+
+impl<T: Transport> Listing<'_, T> {
+    #[inline]
+    pub(crate) fn next(&mut self) -> Option<Result<Entry<'_>, Error>> {
+        if self.is_over {
+            return None;
+        }
+        match self.find() {
+            Ok(Some(range)) => {
+                let entry = self.conversation.buffer.get(range).and_then(Entry::unchecked)?;
+                Some(Ok(entry.of_protocol(self.dump.protocol_asked())))
+            }
+            Ok(None) => {
+                self.is_over = true;
+                None
+            }
+            Err(error) => {
+                self.is_over = true;
+                Some(Err(error))
+            }
+        }
+    }
+
+    /// Where in the buffer the next socket lies.
+    #[inline]
+    fn find(&mut self) -> Result<Option<Range<usize>>, Error> {
+        loop {
+            let errno = match self.read_on()? {
+                Some(Answer::Socket(range)) => return Ok(Some(range)),
+                Some(Answer::End(errno)) => errno,
+                None => {
+                    self.receive()?;
+                    continue;
+                }
+            };
+            self.conversation.unfinished = None;
+            if errno != 0 && !self.go_on_without_program(errno) {
+                return Err(self.refusal(errno));
+            }
+            self.conversation.is_served |= errno == 0;
+            if !self.ask_for_more()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The next that is wanted of what was received.
+    #[inline]
+    fn read_on(&mut self) -> Result<Option<Answer>, Error> {
+        let Conversation { buffer, sequence, port, .. } = &*self.conversation;
+        let mut messages = Messages::of_part(buffer, self.unread.clone());
+        loop {
+            let offset = messages.offset();
+            let next = messages.next();
+            self.unread.start = messages.offset();
+            let Some(message) = next.transpose()? else { return Ok(None) };
+            if message.sequence != *sequence || message.port != *port {
+                continue;
+            }
+            match read(&message, offset)? {
+                Some(Answer::Socket(range)) => {
+                    let entry = buffer.get(range.clone()).and_then(Entry::unchecked);
+                    let protocol = self.dump.protocol_asked();
+                    let entry = entry.map(|entry| entry.of_protocol(protocol));
+                    if entry.is_some_and(|entry| self.dump.admits(&entry, self.by_kernel)) {
+                        return Ok(Some(Answer::Socket(range)));
+                    }
+                }
+                Some(end) => return Ok(Some(end)),
+                None => {}
+            }
+        }
+    }
+
+    /// Fills the buffer.
+    fn receive(&mut self) -> Result<(), Error> {
+        let mut patience = Patience::new(self.conversation.timeout);
+        loop {
+            let len = self.conversation.receive()?;
+            let buffer = &self.conversation.buffer;
+            let head = buffer.get(..HEADER_LEN.min(len)).unwrap_or_default();
+            let is_ours = self.is_ours(u32_at(head, 8), u32_at(head, 12));
+            if is_ours && len > buffer.len() {
+                return Err(too_long());
+            }
+            if is_ours || self.has_ours(buffer.get(..len).unwrap_or_default()) {
+                self.unread = 0..len;
+                return Ok(());
+            }
+            // Late answers to a request that was given up, or a datagram of nothing.
+            patience.is_left().map_err(|detail| Error::new(ErrorKind::TimedOut, detail))?;
+        }
+    }
+
+    fn is_ours(&self, sequence: u32, port: u32) -> bool {
+        sequence == self.conversation.sequence && port == self.conversation.port
+    }
+
+    /// Whether there is something to read in a datagram that does not begin with it.
+    #[cold]
+    fn has_ours(&self, datagram: &[u8]) -> bool {
+        messages(datagram).any(|message| match message {
+            Ok(message) => self.is_ours(message.sequence, message.port),
+            // That is for the reader to say.
+            Err(_) => true,
+        })
+    }
+
+    /// Asks for the next list; false if all were asked for.
+    fn ask_for_more(&mut self) -> Result<bool, Error> {
+        let Some(mut request) = self.dump.request(self.passes, self.by_kernel) else {
+            return Ok(false);
+        };
+        self.passes += 1;
+        self.conversation.finish_list()?;
+        let sequence = self.conversation.next_sequence();
+        if let Some(slot) = request.get_mut(8..12) {
+            slot.copy_from_slice(&sequence.to_ne_bytes());
+        }
+        self.conversation.deliver(&request)?;
+        self.conversation.unfinished = Some(sequence);
+        self.unread = 0..0;
+        Ok(true)
+    }
+
+    /// Whether the same can be asked for without the filter's program, of which an older kernel does not
+    /// know each instruction. It looks at the program before anything else.
+    fn go_on_without_program(&mut self, errno: i32) -> bool {
+        let can = errno == EINVAL && self.by_kernel && self.dump.has_bytecode();
+        if can {
+            self.by_kernel = false;
+            self.passes -= 1;
+        }
+        can
+    }
+
+    #[cold]
+    fn refusal(&self, errno: i32) -> Error {
+        let os = io::Error::from_raw_os_error(errno);
+        let (kind, detail) = match errno {
+            EPERM | EACCES if self.by_kernel && self.dump.has_bytecode() => (
+                ErrorKind::NotPermitted,
+                "the kernel compares marks only for who has CAP_NET_ADMIN; leave the mark out of \
+                 the filter, or run it as root",
+            ),
+            EPERM | EACCES => return not_permitted(os),
+            EBUSY => (
+                ErrorKind::Other,
+                "an earlier list on this socket did not come to its end; open another SockDiag",
+            ),
+            _ if !self.dump.is_of(Protocol::Tcp) && is_unserved(&os) => (
+                ErrorKind::Unsupported,
+                "this kernel does not tell of its Multipath TCP sockets; load the module \
+                 mptcp_diag, or use a kernel from 5.9 on with CONFIG_MPTCP",
+            ),
+            _ if is_unserved(&os) => return unserved(os),
+            _ => return refusal(errno),
+        };
+        Error::os(kind, detail, os)
+    }
+}
+
+/// What a kernel says whose modules are missing.
+fn is_unserved(os: &io::Error) -> bool {
+    os.raw_os_error() == Some(ENOENT) || os.kind() == io::ErrorKind::Unsupported
+}
