@@ -4,12 +4,16 @@ use std::{
     io::{self, Write as _},
     mem,
     ops::ControlFlow,
+    panic::resume_unwind,
     process::ExitCode,
     sync::Arc,
     time::Duration,
 };
 
-use tokio::{runtime::Builder, task::spawn_blocking};
+use tokio::{
+    runtime::Builder,
+    task::{spawn, spawn_blocking},
+};
 
 #[cfg(feature = "http3")]
 use crate::http3;
@@ -37,8 +41,7 @@ use crate::{
 /// Measures what was asked for, prints what was learnt, and says how it went.
 pub(crate) fn run(cli: Cli) -> ExitCode {
     let cli = Arc::new(cli);
-    let mut work = Work::default();
-    let ended = in_event_loop(work.measure(&cli)).err();
+    let (mut work, ended) = Work::measured(&cli);
     let error = work.conclude(&cli, ended);
     // A file that cannot be written is no reason to keep the report back.
     let unsaved = cli.watch.is_drawn().then(|| in_event_loop(work.draw(&cli)).err()).flatten();
@@ -103,6 +106,25 @@ fn in_event_loop(work: impl Future<Output = Result<(), Error>>) -> Result<(), Er
 }
 
 impl Work {
+    fn measured(cli: &Arc<Cli>) -> (Self, Option<Error>) {
+        let cli = Arc::clone(cli);
+        let mut measured = None;
+        let ended = in_event_loop(async {
+            let mut work = Self::default();
+            // What the event loop itself waits for is only looked at together with the kernel's events,
+            // which would be asked for after each piece of a body.
+            let task = spawn(async move {
+                let outcome = work.measure(&cli).await;
+                (work, outcome)
+            });
+            let (work, outcome) =
+                task.await.unwrap_or_else(|died| resume_unwind(died.into_panic()));
+            measured = Some(work);
+            outcome
+        });
+        (measured.unwrap_or_default(), ended.err())
+    }
+
     async fn measure(&mut self, cli: &Arc<Cli>) -> Result<(), Error> {
         let mut stops = Stops::new(cli.max_time).map_err(no_event_loop)?;
         let (url, tls) = match &cli.url {
