@@ -31,6 +31,7 @@ use crate::{
     sink::{self, Sink},
     target::{Credentials, Target},
     tls::{TlsArgs, Trust},
+    units,
 };
 use data::DataArgs;
 use environment::Environment;
@@ -132,11 +133,11 @@ pub(crate) struct Cli {
     #[arg(help_heading = BODIES, short = 'O', long, conflicts_with = "output")]
     pub(crate) remote_name: bool,
 
-    /// Limit for name lookup, TCP connect and TLS handshake together
+    /// Limit for name lookup, TCP connect and TLS handshake together, as 2, 1.5s or 500ms
     #[arg(help_heading = LIMITS, long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) connect_timeout: Option<Duration>,
 
-    /// Limit for the whole run; with -n, for each run
+    /// Limit for the whole run, as 2, 1.5s or 500ms; with -n, for each run
     #[arg(help_heading = LIMITS, short = 'm', long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) max_time: Option<Duration>,
 
@@ -423,12 +424,14 @@ pub(crate) fn version_line() -> String {
     Cli::command().render_version()
 }
 
+/// A time in seconds, or with a unit.
 pub(crate) fn seconds(text: &str) -> Result<Duration, &'static str> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number")?;
-    if seconds <= 0.0 {
+    let milliseconds =
+        units::parse_time(text, 1e3).ok_or("not a time; write it as 2 (seconds), 1.5s or 500ms")?;
+    if milliseconds <= 0.0 {
         return Err("must be more than zero");
     }
-    Duration::try_from_secs_f64(seconds).map_err(|_| "out of range")
+    Duration::try_from_secs_f64(milliseconds / 1e3).map_err(|_| "out of range")
 }
 
 fn cookie(text: &str) -> Result<HeaderValue, &'static str> {
@@ -499,12 +502,13 @@ mod tests {
 
     #[test]
     fn contradictions_are_refused() {
-        let nonsense: [&[&str]; 8] = [
+        let nonsense: [&[&str]; 9] = [
             &[],
             &["u", "-4", "-6"],
             &["u", "-I", "-d", "x"],
             &["u", "--max-time", "0"],
             &["u", "--max-time", "nan"],
+            &["u", "--max-time", "5m"],
             &["u", "-H", "no colon"],
             &["u", "-X", "NO METHOD"],
             &["u", "--demo"],
@@ -560,7 +564,12 @@ mod tests {
 
     #[test]
     fn fractions_of_a_second_are_limits() {
-        let cli = parse(&["u", "--max-time", "0.25"]).unwrap();
-        assert_eq!(cli.max_time, Some(Duration::from_millis(250)));
+        for text in ["0.25", "0.25s", "250ms", "250000us"] {
+            let cli = parse(&["u", "--max-time", text, "--connect-timeout", text]).unwrap();
+            assert_eq!(cli.max_time, Some(Duration::from_millis(250)));
+            assert_eq!(cli.connect_timeout, cli.max_time);
+            let cli = parse(&["u", "--interval", text]).unwrap();
+            assert_eq!(cli.repeat.interval, Some(Duration::from_millis(250)));
+        }
     }
 }

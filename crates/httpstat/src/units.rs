@@ -19,6 +19,16 @@ pub(crate) fn time(time: Duration) -> String {
     }
 }
 
+/// A time as options take it, in milliseconds: a number and `ns`, `us`, `ms` or `s`. Without a unit it
+/// is in the one that the option names, which is `unit` milliseconds long.
+pub(crate) fn parse_time(text: &str, unit: f64) -> Option<f64> {
+    let units = [("ns", 1e-6), ("us", 1e-3), ("µs", 1e-3), ("μs", 1e-3), ("ms", 1.0), ("s", 1e3)];
+    let known = units.iter().find_map(|(name, length)| Some((text.strip_suffix(name)?, *length)));
+    let (number, length) = known.unwrap_or((text, unit));
+    let number: f64 = number.trim_end().parse().ok()?;
+    Some(number * length).filter(|time| time.is_finite())
+}
+
 /// A round time without needless digits, for a ruler: `20ms`, `1.5s`.
 pub(crate) fn tick(time: Duration) -> String {
     let nanos = time.as_nanos() as f64;
@@ -93,6 +103,34 @@ mod tests {
         for (nanos, text) in cases {
             assert_eq!(time(Duration::from_nanos(nanos)), text);
         }
+    }
+
+    #[test]
+    fn a_time_has_a_unit_or_that_of_its_option() {
+        let cases = [
+            ("1.5s", Some(1_500.0)),
+            ("20ms", Some(20.0)),
+            ("20 ms", Some(20.0)),
+            ("500us", Some(0.5)),
+            ("500µs", Some(0.5)),
+            ("250000ns", Some(0.25)),
+            ("3", Some(3_000.0)),
+            ("0.25", Some(250.0)),
+            ("-1ms", Some(-1.0)),
+            ("", None),
+            ("s", None),
+            ("ms", None),
+            ("1m", None),
+            ("1h", None),
+            ("1msms", None),
+            ("nans", None),
+            ("infs", None),
+            ("1e400", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parse_time(text, 1e3), expected, "{text}");
+        }
+        assert_eq!(parse_time("3", 1.0), Some(3.0));
     }
 
     #[test]

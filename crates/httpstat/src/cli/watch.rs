@@ -4,12 +4,14 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
+use crate::units;
+
 /// How the socket is watched, and where its course is drawn.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "The socket over time")]
 pub(crate) struct WatchArgs {
-    /// Ask the kernel about the socket this often while the request lasts; 0 or "off": only when it
-    /// is connected, after TLS, at the first byte and at the end
+    /// Ask the kernel about the socket this often while the request lasts, as 10, 10ms or 0.5s; 0 or
+    /// "off": only when it is connected, after TLS, at the first byte and at the end
     ///
     /// At most 2047 samples are kept: when there are more, every second one goes, but for those at
     /// which something was retransmitted or the congestion window fell, and the interval doubles.
@@ -62,11 +64,11 @@ fn interval(text: &str) -> Result<Interval, &'static str> {
     if ["0", "off"].contains(&text) {
         return Ok(Interval(None));
     }
-    let milliseconds: f64 =
-        text.parse().map_err(|_| "not a number of milliseconds, nor \"off\"")?;
+    let milliseconds = units::parse_time(text, 1.0)
+        .ok_or("neither \"off\" nor a time; write it as 10 (milliseconds), 10ms or 0.5s")?;
     let interval = Duration::try_from_secs_f64(milliseconds / 1e3).map_err(|_| "out of range")?;
     match interval {
-        interval if interval < SHORTEST => Err("must be at least 1, or 0 for none"),
+        interval if interval < SHORTEST => Err("must be at least 1ms, or 0 for none"),
         interval if interval > LONGEST => Err("must be at most a day"),
         interval => Ok(Interval(Some(interval))),
     }
@@ -87,9 +89,13 @@ mod tests {
         assert_eq!(interval("1"), milliseconds(1));
         assert_eq!(interval("1500"), milliseconds(1500));
         assert_eq!(interval("2.5"), Ok(Interval(Some(Duration::from_micros(2_500)))));
+        assert_eq!(interval("1ms"), milliseconds(1));
+        assert_eq!(interval("1.5s"), milliseconds(1500));
+        assert_eq!(interval("2500us"), interval("2.5"));
         assert_eq!(interval("0"), Ok(Interval(None)));
         assert_eq!(interval("off"), Ok(Interval(None)));
-        for text in ["", "-1", "nan", "inf", "0.5", "1e300", "fast", "1e12"] {
+        for text in ["", "-1", "nan", "inf", "0.5", "1e300", "fast", "1e12", "500us", "1m", "2days"]
+        {
             assert!(interval(text).is_err(), "{text}");
         }
     }

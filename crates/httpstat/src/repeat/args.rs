@@ -31,7 +31,7 @@ pub(crate) struct RepeatArgs {
     #[arg(long)]
     pub(crate) keep_alive: bool,
 
-    /// Wait between two requests
+    /// Wait between two requests, as 2, 1.5s or 500ms
     #[arg(long, value_name = "SECONDS", value_parser = crate::cli::seconds)]
     pub(crate) interval: Option<Duration>,
 
