@@ -240,7 +240,8 @@ impl Cli {
         if cli.asks_for_version() {
             Self::command().get_matches_from(["httpstat", "--version"]);
         }
-        if let Some(why) = cli.repeat.contradiction(&cli) {
+        let contradiction = cli.repeat.contradiction(&cli).or_else(|| cli.tls.contradiction());
+        if let Some(why) = contradiction {
             Self::command().error(ErrorKind::ArgumentConflict, why).exit();
         }
         cli

@@ -94,6 +94,11 @@ pub(crate) struct Options {
 }
 
 impl TlsArgs {
+    /// What makes no sense together, although each alone does.
+    pub(crate) fn contradiction(&self) -> Option<String> {
+        self.options().versions().err().map(|error| error.message)
+    }
+
     /// For both versions of HTTP.
     pub(crate) fn options(&self) -> Options {
         let trust = match &self.cacert {
