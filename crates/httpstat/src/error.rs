@@ -106,7 +106,9 @@ impl Kind {
             Self::Response => (8, "response", "the response is not valid HTTP"),
             Self::Partial => (18, "partial", "the connection ended before the body did"),
             Self::Output => (23, "output", "the output could not be written"),
-            Self::Data => (26, "data", "a file given to --data or --baseline could not be read"),
+            Self::Data => {
+                (26, "data", "a file given to --data, --json or --baseline could not be read")
+            }
             Self::Timeout => (28, "timeout", "a time limit was reached"),
             Self::Handshake => (35, "handshake", "the TLS handshake failed"),
             Self::Redirect => (47, "redirect", "a redirect could not be followed"),

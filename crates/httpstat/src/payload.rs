@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    fmt,
     fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
@@ -39,9 +40,16 @@ enum Part {
     Memory(Bytes),
     /// Read while it is sent.
     File {
-        path: PathBuf,
+        file: Named,
         len: u64,
     },
+}
+
+/// A file, and the option that names it.
+#[derive(Clone, Debug)]
+struct Named {
+    path: PathBuf,
+    option: &'static str,
 }
 
 impl Payload {
@@ -52,14 +60,15 @@ impl Payload {
             if !parts.is_empty() && !matches!(argument, Data::Json(_)) {
                 parts.push(Part::Memory(Bytes::from_static(b"&")));
             }
-            let (text, file) = match argument {
+            let (text, option) = match argument {
                 Data::Raw(text) => (text, None),
-                Data::Form(text) | Data::Json(text) => (text, text.strip_prefix('@')),
+                Data::Form(text) => (text, Some("--data")),
+                Data::Json(text) => (text, Some("--json")),
             };
-            parts.push(match file {
-                Some(path) => {
-                    read(Path::new(path)).map_err(|error| unreadable(Path::new(path), &error))?
-                }
+            let named = option.zip(text.strip_prefix('@'));
+            let named = named.map(|(option, path)| Named { path: path.into(), option });
+            parts.push(match named {
+                Some(file) => read(&file).map_err(|error| file.unreadable(&error))?,
                 None => Part::Memory(Bytes::copy_from_slice(text.as_bytes())),
             });
         }
@@ -75,9 +84,9 @@ impl Payload {
     pub(crate) fn open(&self) -> Result<Upload, Error> {
         let open = |part: &Part| match part {
             Part::Memory(bytes) => Ok(Source::Memory(bytes.clone())),
-            Part::File { path, len } => match File::open(path) {
-                Ok(file) => Ok(Source::File { file, left: *len, path: path.clone() }),
-                Err(error) => Err(unreadable(path, &error)),
+            Part::File { file: named, len } => match File::open(&named.path) {
+                Ok(file) => Ok(Source::File { file, left: *len, named: named.clone() }),
+                Err(error) => Err(named.unreadable(&error)),
             },
         };
         Ok(Upload {
@@ -99,7 +108,7 @@ pub(crate) struct Upload {
 #[derive(Debug)]
 enum Source {
     Memory(Bytes),
-    File { file: File, left: u64, path: PathBuf },
+    File { file: File, left: u64, named: Named },
 }
 
 impl Upload {
@@ -121,7 +130,7 @@ impl Upload {
         loop {
             let chunk = match self.sources.front_mut()? {
                 Source::Memory(bytes) => Ok(std::mem::take(bytes)),
-                Source::File { file, left, path } => read_chunk(file, left, path),
+                Source::File { file, left, named } => read_chunk(file, left, named),
             };
             if self.sources.front().is_some_and(|source| source.len() == 0) {
                 self.sources.pop_front();
@@ -181,14 +190,14 @@ impl Source {
 
 /// Leaves a regular file to be read later; anything else has no length and is read at once. So are
 /// the files of Linux that claim to be empty and are not, as in `/proc`.
-fn read(path: &Path) -> io::Result<Part> {
-    if path == Path::new("-") {
+fn read(named: &Named) -> io::Result<Part> {
+    if named.path == Path::new("-") {
         return read_to_end(io::stdin().lock());
     }
-    let file = File::open(path)?;
+    let file = File::open(&named.path)?;
     let metadata = file.metadata()?;
     if metadata.is_file() && metadata.len() > 0 {
-        return Ok(Part::File { path: path.to_owned(), len: metadata.len() });
+        return Ok(Part::File { file: named.clone(), len: metadata.len() });
     }
     read_to_end(file)
 }
@@ -206,21 +215,26 @@ fn read_to_end(source: impl io::Read) -> io::Result<Part> {
     Ok(Part::Memory(bytes.into()))
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Error {
-    Error::new(Kind::Data, format!("cannot read --data {}: {}", path.display(), reason(error)))
+impl Named {
+    fn unreadable(&self, error: &io::Error) -> Error {
+        Error::new(Kind::Data, format!("cannot read {self}: {}", reason(error)))
+    }
 }
 
-fn read_chunk(file: &mut File, left: &mut u64, path: &Path) -> io::Result<Bytes> {
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.option, self.path.display())
+    }
+}
+
+fn read_chunk(file: &mut File, left: &mut u64, named: &Named) -> io::Result<Bytes> {
     let wanted = usize::try_from(*left).map_or(CHUNK_LEN, |left| left.min(CHUNK_LEN));
     let mut chunk = vec![0; wanted];
     let read = file.read(&mut chunk).map_err(|error| {
-        io::Error::new(
-            error.kind(),
-            format!("cannot read --data {}: {}", path.display(), reason(&error)),
-        )
+        io::Error::new(error.kind(), format!("cannot read {named}: {}", reason(&error)))
     })?;
     if read == 0 && wanted > 0 {
-        let message = format!("--data {} became shorter while it was sent", path.display());
+        let message = format!("{named} became shorter while it was sent");
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
     }
     chunk.truncate(read);
@@ -290,8 +304,11 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        let error = Payload::from_arguments(&[Data::Form("@no/such/file".to_owned())]).unwrap_err();
-        assert_eq!(error.kind, Kind::Data);
-        assert!(error.message.contains("no/such/file"), "{error}");
+        for (kind, option) in [(Data::Form as fn(_) -> _, "--data"), (Data::Json, "--json")] {
+            let error = Payload::from_arguments(&[kind("@no/such/file".to_owned())]).unwrap_err();
+            assert_eq!(error.kind, Kind::Data);
+            let expected = format!("cannot read {option} no/such/file: ");
+            assert!(error.message.starts_with(&expected), "{error}");
+        }
     }
 }
