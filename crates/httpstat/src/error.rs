@@ -52,13 +52,14 @@ pub(crate) enum Kind {
     Http3,
     Quic,
     Proxy,
+    HungUp,
     Interrupted,
     Terminated,
 }
 
 impl Kind {
     /// Every kind, in the order of the exit codes.
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::Url,
         Self::Resolve,
         Self::Connect,
@@ -79,6 +80,7 @@ impl Kind {
         Self::Http3,
         Self::Quic,
         Self::Proxy,
+        Self::HungUp,
         Self::Interrupted,
         Self::Terminated,
     ];
@@ -122,6 +124,7 @@ impl Kind {
             Self::Http3 => (95, "http3", "HTTP/3 failed, or the server cancelled"),
             Self::Quic => (96, "quic", "no QUIC connection could be made"),
             Self::Proxy => (97, "proxy", "the proxy did not lead to the server"),
+            Self::HungUp => (129, "hung_up", "told to end by SIGHUP, as when a terminal closes"),
             Self::Interrupted => (130, "interrupted", "interrupted by Ctrl-C"),
             Self::Terminated => (143, "terminated", "told to end by SIGTERM"),
         }

@@ -214,7 +214,7 @@ impl Work {
                         return Err(error);
                     }
                     // The run that it interrupts is not one to be counted.
-                    if matches!(error.kind, Kind::Interrupted | Kind::Terminated) {
+                    if matches!(error.kind, Kind::HungUp | Kind::Interrupted | Kind::Terminated) {
                         return Err(error);
                     }
                     record.error = Some(error);

@@ -2,7 +2,8 @@
 //!
 //! Signals are taken over so that even then what is known is shown and no partial file is left. From
 //! that moment on nothing else acts on them, and so everything that may take long must heed them.
-//! SIGHUP is left alone, because taking it over would undo `nohup`.
+//! SIGHUP is left alone where it was ignored from the start, because taking it over would undo
+//! `nohup`; so it is where that cannot be found out.
 
 use std::{io, time::Duration};
 
@@ -23,6 +24,8 @@ pub(crate) enum Stop {
     Interrupted,
     #[cfg(unix)]
     Terminated,
+    #[cfg(unix)]
+    HungUp,
 }
 
 impl Stop {
@@ -35,6 +38,8 @@ impl Stop {
             Self::Interrupted => (Kind::Interrupted, "before Ctrl-C".to_owned()),
             #[cfg(unix)]
             Self::Terminated => (Kind::Terminated, "before SIGTERM".to_owned()),
+            #[cfg(unix)]
+            Self::HungUp => (Kind::HungUp, "before SIGHUP".to_owned()),
         };
         Error::new(kind, format!("{what} {when}"))
     }
@@ -49,6 +54,9 @@ pub(crate) struct Stops {
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    /// Absent if it is left alone.
+    #[cfg(unix)]
+    hang_up: Option<tokio::signal::unix::Signal>,
     #[cfg(windows)]
     interrupt: tokio::signal::windows::CtrlC,
 }
@@ -64,6 +72,7 @@ impl Stops {
             begun: Instant::now(),
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hang_up: heeds_hang_up().then(|| signal(SignalKind::hangup())).transpose()?,
         })
     }
 
@@ -99,9 +108,16 @@ impl Stops {
 
     #[cfg(unix)]
     async fn signal(&mut self) -> Stop {
+        let hang_up = async {
+            match &mut self.hang_up {
+                Some(signal) => signal.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.interrupt.recv() => Stop::Interrupted,
             _ = self.terminate.recv() => Stop::Terminated,
+            _ = hang_up => Stop::HungUp,
         }
     }
 
@@ -110,4 +126,29 @@ impl Stops {
         self.interrupt.recv().await;
         Stop::Interrupted
     }
+}
+
+/// Whether SIGHUP would have ended this process; asked once, before it is taken over.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn heeds_hang_up() -> bool {
+    use std::{fs, sync::LazyLock};
+
+    static HEEDS: LazyLock<bool> = LazyLock::new(|| {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        ignored_signals(&status).is_some_and(|ignored| ignored & 1 == 0)
+    });
+    *HEEDS
+}
+
+/// The set of signals that are ignored; SIGHUP, number 1, is its lowest bit.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn ignored_signals(status: &str) -> Option<u64> {
+    let set = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(set.trim(), 16).ok()
+}
+
+/// Other systems tell it to unsafe code only.
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+fn heeds_hang_up() -> bool {
+    false
 }

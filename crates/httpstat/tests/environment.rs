@@ -31,6 +31,8 @@ fn main() -> ExitCode {
         trial("progress_is_shown_and_erased", has_terminals(), progress_is_shown_and_erased),
         trial("junit_is_read_by_another_parser", has_python(), junit_is_read_by_another_parser),
         trial("a_signal_leaves_no_file", has_kill(), a_signal_leaves_no_file),
+        trial("a_lost_terminal_leaves_no_file", has_signals(), a_lost_terminal_leaves_no_file),
+        trial("nohup_is_left_in_force", has_signals(), nohup_is_left_in_force),
         trial("a_signal_ends_a_report_nobody_reads", has_kill(), a_signal_ends_a_stuck_report),
         trial("a_pipe_without_partner_ends_at_the_limit", has_fifo(), a_pipe_without_partner),
         trial("a_terminal_shows_progress_for_a_while", has_script(), a_terminal_shows_progress),
@@ -190,6 +192,37 @@ fn a_signal_leaves_no_file() {
         assert_eq!(run.code, code, "{run:?}");
         assert_eq!(folder.path().read_dir().unwrap().count(), 0);
     }
+}
+
+fn a_lost_terminal_leaves_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = signalled("-HUP", &["-o", folder.path().join("body").to_str().unwrap()]);
+    assert_eq!(run.code, 129, "{run:?}");
+    assert!(run.stdout.contains("Server processing"), "{run:?}");
+    assert!(run.complaint().contains("SIGHUP"), "{run:?}");
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+}
+
+/// Who ignores the signal, as `nohup` does, has it ignored by what it starts.
+fn nohup_is_left_in_force() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let httpstat = command(&[&format!("http://{}/", listener.local_addr().unwrap())]);
+    let child = Command::new("sh")
+        .args(["-c", "trap '' HUP; exec \"$0\" \"$@\""])
+        .arg(httpstat.get_program())
+        .args(httpstat.get_args())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut stream, _) = listener.accept().unwrap();
+    BufReader::new(&stream).lines().map_while(Result::ok).find(String::is_empty).unwrap();
+    kill("-HUP", &child);
+    // A signal that is heeded arrives well before this answer.
+    thread::sleep(Duration::from_millis(100));
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+    let run = Run::from(child.wait_with_output().unwrap());
+    assert_eq!(run.code, 0, "{run:?}");
 }
 
 /// Sends a signal while the command waits for a response.
@@ -396,6 +429,11 @@ fn has_terminals() -> bool {
 
 fn has_kill() -> bool {
     Command::new("kill").arg("-l").stdout(Stdio::null()).status().is_ok()
+}
+
+/// What signals a process ignores is told to safe code on Linux only.
+fn has_signals() -> bool {
+    cfg!(target_os = "linux") && has_kill()
 }
 
 fn has_fifo() -> bool {
