@@ -32,7 +32,7 @@ use crate::{
     repeat::{self, Findings, Progress, RepeatArgs, Run, Series, State, baseline::Baseline},
     request::{Ask, Draft},
     route::Route,
-    sink::{Sink, write_whole},
+    sink::{Sink, check_writable, write_whole},
     stop::Stops,
     target::{Target, redact},
     tls::{self, Repeatable, Trust},
@@ -44,7 +44,8 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     let (mut work, ended) = Work::measured(&cli);
     let error = work.conclude(&cli, ended);
     // A file that cannot be written is no reason to keep the report back.
-    let unsaved = cli.watch.is_drawn().then(|| in_event_loop(work.draw(&cli)).err()).flatten();
+    let unsaved =
+        cli.watch.pictures().next().map(|_| in_event_loop(work.draw(&cli))).and_then(Result::err);
     let unwritten = in_event_loop(work.publish(&cli)).err();
 
     // A report that is stuck in the standard error keeps all else out of it.
@@ -151,6 +152,7 @@ impl Work {
                     wish: all.protocol.http3(),
                     ..Clients::default()
                 };
+                all.watch.pictures().try_for_each(check_writable)?;
                 let first = Prepared::new(all.ask(target)?, &options, clients)?;
                 let proxy_tls = || tls::Client::new(&tls::Options::for_proxy(all.proxy_trust()));
                 let proxy_tls = wants_proxy_tls.then(proxy_tls).transpose()?.map(Arc::new);

@@ -49,14 +49,13 @@ impl Sink {
         if is_stdout(path) {
             return Ok(Self::Stdout);
         }
-        let opened = match fs::metadata(path) {
-            Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-            Ok(found) if !found.is_file() => OpenOptions::new()
+        let opened = Draft::is_for(path).and_then(|is_file| match is_file {
+            false => OpenOptions::new()
                 .write(true)
                 .open(path)
                 .map(|file| Self::Device { file: Arc::new(file), path: path.to_owned() }),
-            _ => Draft::create(path).map(Self::File),
-        };
+            true => Draft::create(path).map(Self::File),
+        });
         opened.map_err(|error| unwritable(path, &error))
     }
 
@@ -146,21 +145,34 @@ impl Sink {
 /// Writes a file at once, so that it appears under its name complete or not at all. Devices and
 /// pipes are written as they are.
 pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), Error> {
-    let written = match fs::metadata(path) {
-        Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-        Ok(found) if !found.is_file() => OpenOptions::new()
-            .write(true)
-            .open(path)
-            .and_then(|mut file| file.write_all(text.as_bytes())),
-        _ => Draft::create(path).and_then(|mut draft| {
+    let written = Draft::is_for(path).and_then(|is_file| match is_file {
+        false => {
+            let mut device = OpenOptions::new().write(true).open(path)?;
+            device.write_all(text.as_bytes())
+        }
+        true => {
+            let mut draft = Draft::create(path)?;
             draft.file.write_all(text.as_bytes())?;
             draft.appear()
-        }),
-    };
-    written.map_err(|error| {
-        let what = format!("cannot write {}: {}", path.display(), reason(&error));
-        Error::new(Kind::Output, what)
-    })
+        }
+    });
+    written.map_err(|error| unwritten(path, &error))
+}
+
+/// Finds out whether a file could be written, as far as that can be told without changing anything:
+/// of devices and pipes it is not, for their other end may not be there yet.
+pub(crate) fn check_writable(path: &Path) -> Result<(), Error> {
+    match Draft::is_for(path) {
+        Ok(false) => Ok(()),
+        found => {
+            let created = found.and_then(|_| Draft::create(path).map(drop));
+            created.map_err(|error| unwritten(path, &error))
+        }
+    }
+}
+
+fn unwritten(path: &Path, error: &io::Error) -> Error {
+    Error::new(Kind::Output, format!("cannot write {}: {}", path.display(), reason(error)))
 }
 
 /// Whether this `--output` means the standard output.
@@ -189,9 +201,26 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
+    /// Whether this is a file, or none yet, and so not a device or pipe that is written as it is.
+    fn is_for(path: &Path) -> io::Result<bool> {
+        match fs::metadata(path) {
+            Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+            Ok(found) => Ok(found.is_file()),
+            Err(_) => Ok(true),
+        }
+    }
+
     fn create(path: &Path) -> io::Result<Self> {
-        // Through a symbolic link, the file it points to is replaced and not the link.
-        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        // Through a symbolic link, the file it points to is replaced and not the link. Where it points
+        // to nothing, neither the link's place nor that of its choice is what was asked for.
+        let target = match fs::canonicalize(path) {
+            Ok(target) => target,
+            Err(_) if fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) => {
+                let why = "it is a symbolic link that leads to no file; name the file itself";
+                return Err(io::Error::new(io::ErrorKind::NotFound, why));
+            }
+            Err(_) => path.to_owned(),
+        };
         // What may not be written may not be replaced either.
         let replaced = match OpenOptions::new().write(true).open(&target) {
             Ok(file) => Some(file.metadata()?.permissions()),
@@ -336,6 +365,37 @@ mod tests {
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read(&file).unwrap(), b"new");
         assert!(matches!(Sink::open(Some(Path::new("/dev/null"))), Ok(Sink::Device { .. })));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_nothing_is_neither_followed_nor_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path().join("elsewhere"), &link).unwrap();
+        for refused in
+            [Sink::open(Some(&link)).map(drop), check_writable(&link), write_whole(&link, "text")]
+        {
+            let error = refused.unwrap_err();
+            assert_eq!(error.kind, Kind::Output);
+            assert!(error.message.contains("a symbolic link that leads to no file"), "{error}");
+        }
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(names(folder.path()), ["link"]);
+    }
+
+    #[test]
+    fn looking_whether_a_file_can_be_written_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (new, old) = (folder.path().join("new"), folder.path().join("old"));
+        fs::write(&old, "old").unwrap();
+        check_writable(&new).unwrap();
+        check_writable(&old).unwrap();
+        assert_eq!(fs::read(&old).unwrap(), b"old");
+        assert_eq!(names(folder.path()), ["old"]);
+        for bad in [folder.path().to_owned(), old.join("page"), folder.path().join("no/page")] {
+            assert_eq!(check_writable(&bad).unwrap_err().kind, Kind::Output);
+        }
     }
 
     #[tokio::test]

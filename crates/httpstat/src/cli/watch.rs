@@ -1,10 +1,13 @@
 //! The options about the socket over time.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Args;
 
-use crate::units;
+use crate::{sink::is_stdout, units};
 
 /// How the socket is watched, and where its course is drawn.
 #[derive(Debug, Args)]
@@ -27,8 +30,8 @@ pub(crate) struct WatchArgs {
 
     /// Write the whole result as a web page that needs nothing else
     ///
-    /// The file appears when it is complete, and also if the request failed. Of several requests
-    /// (-n) it shows the last.
+    /// The file appears when it is complete, and also if the request failed. If it cannot be written,
+    /// nothing is requested. Of several requests (-n) it shows the last.
     #[arg(long, value_name = "FILE", value_parser = file)]
     pub(crate) html: Option<PathBuf>,
 
@@ -46,17 +49,19 @@ impl WatchArgs {
         self.sample_interval.0
     }
 
-    /// Whether the result is also wanted as a page or a picture.
-    pub(crate) fn is_drawn(&self) -> bool {
-        self.html.is_some() || self.svg.is_some()
+    /// The files that show the result.
+    pub(crate) fn pictures(&self) -> impl Iterator<Item = &Path> {
+        [&self.html, &self.svg].into_iter().filter_map(Option::as_deref)
     }
 }
 
 /// The standard output has the report.
 fn file(text: &str) -> Result<PathBuf, &'static str> {
-    match text {
-        "" | "-" => Err("must name a file"),
-        text => Ok(text.into()),
+    match Path::new(text) {
+        path if text.is_empty() || is_stdout(path) => {
+            Err("must name a file, because the standard output has the report")
+        }
+        path => Ok(path.to_owned()),
     }
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct RepeatArgs {
     pub(crate) warmup: u32,
 
     /// Save the result to FILE too, as JSON, or as --format says
+    ///
+    /// Not to the standard output, which has the report: --format prints it there.
     #[arg(long, value_name = "FILE")]
     pub(crate) save: Option<PathBuf>,
 
@@ -66,7 +68,7 @@ pub(crate) struct RepeatArgs {
     #[arg(long, value_name = "LIST")]
     slo: Vec<Objectives>,
 
-    /// Write the result to FILE for a CI system, as JUnit XML
+    /// Write the result to FILE for a CI system, as JUnit XML; not to the standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
 }
@@ -101,6 +103,12 @@ impl RepeatArgs {
         if self.is_series() && (cli.output.is_some() || cli.remote_name) {
             return Some("of several requests (-n), no body can be kept".to_owned());
         }
+        if let Some(option) = self.meets_the_report() {
+            return Some(format!(
+                "{option} names the standard output, which has the report or the body; name a file, \
+                 or have the report itself in JSON with --format"
+            ));
+        }
         if let Some(path) = self.written_twice(cli) {
             return Some(format!(
                 "two options write to {}; give each a file of its own",
@@ -116,6 +124,14 @@ impl RepeatArgs {
         let objective = self.objectives().into_iter().find(|o| o.runs_needed() > count)?;
         let needed = objective.runs_needed();
         Some(format!("--slo {} takes at least {needed} runs (-n {needed})", objective.key()))
+    }
+
+    /// An option whose file would stand in the middle of what else is printed.
+    fn meets_the_report(&self) -> Option<&'static str> {
+        let named = [("--save", &self.save), ("--junit", &self.junit)];
+        let mut meeting =
+            named.into_iter().filter(|(_, path)| path.as_deref().is_some_and(is_stdout));
+        meeting.next().map(|(option, _)| option)
     }
 
     /// A file of which only the last thing written would remain; devices take all.

@@ -471,7 +471,7 @@ fn a_failed_request_keeps_its_own_code() {
 #[test]
 fn nonsense_is_a_usage_error() {
     let url = "http://127.0.0.1:1/";
-    let cases: [(&[&str], &str); 11] = [
+    let cases: [(&[&str], &str); 14] = [
         (&["--slo", "speed=1"], "there are ttfb"),
         (&["--slo", "total"], "has no limit"),
         (&["-n", "99", "--slo", "p99.total=1"], "takes at least 100 runs"),
@@ -481,6 +481,9 @@ fn nonsense_is_a_usage_error() {
         (&["-n", "2", "-O"], "no body can be kept"),
         (&["-n", "2", "--timeline"], "--timeline is for --format jsonl"),
         (&["--fail-if-slower"], "--baseline"),
+        (&["--save", "-"], "--save names the standard output"),
+        (&["-o", "body", "--save", "/dev/stdout"], "--save names the standard output"),
+        (&["-n", "2", "--junit", "-"], "--junit names the standard output"),
         (&["-o", "twice", "--save", "twice"], "two options write to twice"),
         (&["--html", "twice", "--svg", "twice"], "two options write to twice"),
     ];
@@ -505,9 +508,12 @@ fn a_result_is_saved_beside_the_report() {
     let names = fs::read_dir(folder.path()).unwrap().count();
     assert_eq!(names, 1, "nothing else is left");
 
-    let failed = run(&[&url, "--save", &format!("{}/missing/saved", folder.path().display())]);
-    assert_eq!(failed.code, 23, "{failed:?}");
-    assert_eq!(failed.stdout, "", "nothing is measured that could not be saved");
+    let missing = format!("{}/missing/saved", folder.path().display());
+    for option in ["--save", "--junit"] {
+        let failed = run(&[&url, "-n", "2", option, &missing]);
+        assert_eq!(failed.code, 23, "{failed:?}");
+        assert!(!failed.stdout.contains("Server processing"), "nothing is measured: {failed:?}");
+    }
 }
 
 /// Saves runs in which the server takes this long.
