@@ -396,6 +396,7 @@ const OPENS_NO_FILE: &[&str] = &[
     "max_filesize",
     "max_redirs",
     "max_time",
+    "min_change",
     "no_color",
     "no_progress_meter",
     "noproxy",

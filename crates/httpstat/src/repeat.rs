@@ -4,6 +4,7 @@ mod args;
 pub(crate) mod baseline;
 pub(crate) mod junit;
 pub(crate) mod metric;
+pub(crate) mod min_change;
 mod progress;
 mod rank_test;
 pub(crate) mod slo;
@@ -217,8 +218,11 @@ impl Findings {
         let slower = slower.filter(|_| fails_if_slower).filter_map(|change| {
             let (shift, p) = change.tested()?;
             let by = slo::amount(shift.by, change.metric.dimension());
+            let share = change
+                .share()
+                .map_or_else(String::new, |share| format!("{:.0} %, ", share * 100.0));
             let title = change.metric.title();
-            Some(format!("{title} is slower than the baseline by {by} (p = {p:.2e})"))
+            Some(format!("{title} is slower than the baseline by {by} ({share}p = {p:.2e})"))
         });
         violations.chain(slower).collect()
     }
@@ -290,7 +294,7 @@ mod tests {
         let runs =
             |total: f64| (0..10).map(|n| run(1, total + f64::from(n), None).values).collect();
         let (slow, fast): (Vec<_>, Vec<_>) = (runs(100.0), runs(10.0));
-        let baseline = Baseline { url: String::new(), keeps_connections: None, runs: fast };
+        let baseline = Baseline { runs: fast, ..Baseline::default() };
         let objectives: slo::Objectives = "total=50".parse().unwrap();
         let both = Findings::of("", &slow, &objectives.0, Some(&baseline));
         assert_eq!((both.exit_code(true), both.complaints(true).len()), (4, 2));
@@ -299,7 +303,7 @@ mod tests {
         assert!(slower.complaints(false).is_empty());
         let complaint = &slower.complaints(true)[0];
         assert!(
-            complaint.starts_with("Total is slower than the baseline by 90.0ms"),
+            complaint.starts_with("Total is slower than the baseline by 90.0ms (621 %, p = "),
             "{complaint}"
         );
     }

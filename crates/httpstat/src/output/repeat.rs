@@ -220,6 +220,10 @@ fn comparison(found: &Comparison, view: &View) -> String {
             .to_owned(),
     };
     let _ = writeln!(text, "{}", paint(FAINT, fold(&line, 0, view)));
+    if found.runs_needed().is_none() {
+        let line = format!("counted from {} on (--min-change)", found.min_change);
+        let _ = writeln!(text, "{}", paint(FAINT, fold(&line, 0, view)));
+    }
     text
 }
 
@@ -244,6 +248,7 @@ fn comparison_line(change: &Change, wide: bool) -> String {
     let (style, word) = match change.verdict {
         _ if change.is_slower() => (BAD, "slower"),
         _ if change.is_faster() => (GOOD, "faster"),
+        _ if change.is_small() => (FAINT, "small"),
         Verdict::Tested { .. } => (FAINT, "same"),
         Verdict::NotEnough { .. } => (FAINT, "?"),
         Verdict::OneSided if change.later.count == 0 => (FAINT, "gone"),

@@ -120,10 +120,17 @@ struct ComparisonView<'a> {
     baseline_url: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     baseline_keep_alive: Option<bool>,
-    /// Those that became slower by more than noise.
+    min_change: MinChangeView,
+    /// Those that became slower by more than noise and by as much as counts.
     slower: Vec<&'static str>,
     faster: Vec<&'static str>,
     changes: Vec<ChangeView>,
+}
+
+#[derive(Serialize)]
+struct MinChangeView {
+    share: f64,
+    ms: f64,
 }
 
 #[derive(Serialize)]
@@ -138,6 +145,8 @@ struct ChangeView {
     median_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     shift_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shift_share: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     interval_ms: Option<(f64, f64)>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -240,6 +249,10 @@ impl<'a> ComparisonView<'a> {
             alpha: crate::repeat::ALPHA,
             baseline_url: comparison.other_url.as_deref(),
             baseline_keep_alive: comparison.other_keeping,
+            min_change: MinChangeView {
+                share: comparison.min_change.percent / 100.0,
+                ms: comparison.min_change.milliseconds,
+            },
             slower: names(Change::is_slower),
             faster: names(Change::is_faster),
             changes: comparison.changes.iter().map(ChangeView::of).collect(),
@@ -255,6 +268,7 @@ impl ChangeView {
             verdict: match change.verdict {
                 _ if change.is_slower() => "slower",
                 _ if change.is_faster() => "faster",
+                _ if change.is_small() => "small_change",
                 Verdict::Tested { .. } => "no_change",
                 Verdict::NotEnough { .. } => "not_enough_runs",
                 Verdict::OneSided if change.later.count == 0 => "gone",
@@ -265,6 +279,7 @@ impl ChangeView {
             baseline_median_ms: change.earlier.median,
             median_ms: change.later.median,
             shift_ms: tested.map(|(shift, _)| shift.by),
+            shift_share: change.share(),
             interval_ms: tested.and_then(|(shift, _)| shift.interval),
             p: tested.map(|(shift, _)| shift.p),
             p_corrected: tested.map(|(_, p)| p),

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     baseline::Baseline,
+    min_change::{self, MinChange},
     slo::{Objective, Objectives},
 };
 use crate::{
@@ -46,7 +47,7 @@ pub(crate) struct RepeatArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) save: Option<PathBuf>,
 
-    /// Compare with what --save has written, and say which phases changed beyond noise
+    /// Compare with what --save has written, and say which phases changed beyond noise, by how much
     ///
     /// By a two-sided Mann-Whitney U test of every phase and the total, at a level of 0.05 over all
     /// of them together (Holm), with the Hodges-Lehmann shift and its 95 % interval. It takes runs
@@ -55,8 +56,19 @@ pub(crate) struct RepeatArgs {
     pub(crate) baseline: Option<PathBuf>,
 
     /// End with exit code 9 if any phase is slower than the baseline
+    ///
+    /// Slower is what is slower beyond noise, and by at least what --min-change says.
     #[arg(long, requires = "baseline")]
     pub(crate) fail_if_slower: bool,
+
+    /// How much slower or faster than the baseline a phase must be to count: a percentage, a time, or
+    /// both
+    ///
+    /// As 5%, 2ms or 5%,2ms, which is at least 5 % of the baseline's median and at least 2 ms. With
+    /// enough runs the smallest change is beyond noise, and nobody notices it; such a one is called
+    /// small. With 0, every change beyond noise counts.
+    #[arg(long, value_name = "CHANGE", requires = "baseline", default_value = min_change::DEFAULT)]
+    min_change: MinChange,
 
     /// End with exit code 4 unless the limits in LIST are kept
     ///
@@ -91,7 +103,7 @@ impl RepeatArgs {
     /// What to compare with, which must allow a verdict if one is demanded.
     pub(crate) fn read_baseline(&self) -> Result<Option<Baseline>, Error> {
         let Some(path) = &self.baseline else { return Ok(None) };
-        let baseline = Baseline::read(path)?;
+        let baseline = Baseline { min_change: self.min_change, ..Baseline::read(path)? };
         if self.fail_if_slower {
             baseline.check_size(path, self.count)?;
         }

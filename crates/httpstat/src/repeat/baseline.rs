@@ -7,6 +7,7 @@ use serde_json::{Deserializer, Map, Value};
 
 use super::{
     metric::{Metric, Values},
+    min_change::MinChange,
     rank_test::{ALPHA, Shift, can_tell, holm, runs_needed},
     slo::amount,
     statistics::{median, sorted},
@@ -14,12 +15,14 @@ use super::{
 use crate::error::{Error, Kind, reason};
 
 /// What was measured before: the numbers of every run that succeeded.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Baseline {
     pub(crate) url: String,
     /// Whether its connections were kept, if it says so.
     pub(crate) keeps_connections: Option<bool>,
     pub(crate) runs: Vec<Values>,
+    /// The least change that counts.
+    pub(crate) min_change: MinChange,
 }
 
 impl Baseline {
@@ -68,7 +71,7 @@ impl Baseline {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let mut found = Self { url: String::new(), keeps_connections: None, runs: Vec::new() };
+        let mut found = Self::default();
         let mut documents = Deserializer::from_str(text).into_iter::<Document>().peekable();
         if documents.peek().is_none() {
             return Err("it is empty".to_owned());
@@ -157,6 +160,7 @@ pub(crate) struct Comparison {
     pub(crate) other_url: Option<String>,
     /// Whether the baseline kept its connections, if these runs did otherwise.
     pub(crate) other_keeping: Option<bool>,
+    pub(crate) min_change: MinChange,
     pub(crate) changes: Vec<Change>,
 }
 
@@ -168,6 +172,8 @@ pub(crate) struct Change {
     pub(crate) earlier: Sample,
     pub(crate) later: Sample,
     pub(crate) verdict: Verdict,
+    /// Below it, a change does not count.
+    min_change: MinChange,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -187,14 +193,25 @@ pub(crate) enum Verdict {
 }
 
 impl Change {
-    /// Whether it became slower, by more than noise.
+    /// Whether it became slower, by more than noise and by as much as counts.
     pub(crate) fn is_slower(&self) -> bool {
-        self.direction().is_some_and(|by| by > 0.0)
+        self.beyond_noise().is_some_and(|by| by > 0.0 && self.counts(by))
     }
 
-    /// Whether it became faster, by more than noise.
+    /// Whether it became faster, by more than noise and by as much as counts.
     pub(crate) fn is_faster(&self) -> bool {
-        self.direction().is_some_and(|by| by < 0.0)
+        self.beyond_noise().is_some_and(|by| by < 0.0 && self.counts(by))
+    }
+
+    /// Whether it changed by more than noise, and by less than counts.
+    pub(crate) fn is_small(&self) -> bool {
+        self.beyond_noise().is_some_and(|by| by != 0.0 && !self.counts(by))
+    }
+
+    /// The shift as a share of the baseline's median.
+    pub(crate) fn share(&self) -> Option<f64> {
+        let median = self.earlier.median.filter(|median| *median > 0.0)?;
+        self.tested().map(|(shift, _)| shift.by / median)
     }
 
     /// What the test said, if there were enough runs for one; with `p` corrected.
@@ -205,8 +222,12 @@ impl Change {
         }
     }
 
-    fn direction(&self) -> Option<f64> {
+    fn beyond_noise(&self) -> Option<f64> {
         self.tested().filter(|(_, p)| *p <= ALPHA).map(|(shift, _)| shift.by)
+    }
+
+    fn counts(&self, by: f64) -> bool {
+        self.min_change.is_reached(by, self.earlier.median.unwrap_or_default())
     }
 }
 
@@ -226,6 +247,11 @@ impl fmt::Display for Change {
                 match () {
                     () if self.is_slower() => write!(f, "slower by {by} (p = {p:.2e})"),
                     () if self.is_faster() => write!(f, "faster by {by} (p = {p:.2e})"),
+                    () if self.is_small() => {
+                        let slower = if shift.by > 0.0 { "slower" } else { "faster" };
+                        let least = self.min_change;
+                        write!(f, "{slower} by {by} (p = {p:.2e}), which counts from {least} on")
+                    }
                     () => write!(f, "no change beyond noise (p = {p:.2})"),
                 }
             }
@@ -267,13 +293,15 @@ impl Comparison {
                 earlier: Sample::of(earlier),
                 later: Sample::of(later),
                 verdict: tested.unwrap_or(otherwise),
+                min_change: baseline.min_change,
             }
         });
         let other_url = (baseline.url != url).then(|| baseline.url.clone());
-        Self { other_url, other_keeping: None, changes: changes.collect() }
+        let (changes, min_change) = (changes.collect(), baseline.min_change);
+        Self { other_url, other_keeping: None, min_change, changes }
     }
 
-    /// The phases that became slower by more than noise.
+    /// The phases that became slower, by more than noise and by as much as counts.
     pub(crate) fn slower(&self) -> impl Iterator<Item = &Change> {
         self.changes.iter().filter(|change| change.is_slower())
     }
@@ -316,7 +344,7 @@ mod tests {
     }
 
     fn baseline(runs: Vec<Values>) -> Baseline {
-        Baseline { url: "http://h/".to_owned(), keeps_connections: None, runs }
+        Baseline { url: "http://h/".to_owned(), runs, ..Baseline::default() }
     }
 
     fn totals(from: u32, count: u32) -> Vec<Values> {
@@ -388,6 +416,30 @@ mod tests {
         let same = Comparison::of(&earlier, "http://h/", &totals(100, 10));
         assert!(!same.changes[0].is_faster() && !same.changes[0].is_slower());
         assert_eq!(same.runs_needed(), None);
+    }
+
+    #[test]
+    fn a_clear_change_that_is_small_does_not_count() {
+        let run = |total: u32, by: f64| run(f64::from(total) / 1_000.0 + by, None);
+        let runs = |by: f64| (0..30).map(|number| run(100_000 + number, by)).collect::<Vec<_>>();
+        let compare = |by: f64, least: &str| {
+            let earlier = Baseline { min_change: least.parse().unwrap(), ..baseline(runs(0.0)) };
+            Comparison::of(&earlier, "http://h/", &runs(by)).changes.remove(0)
+        };
+        // Of a hundred milliseconds, one in two thousand; no two runs of both sides overlap.
+        let small = compare(0.05, "5%,1ms");
+        assert!(small.is_small() && !small.is_slower() && !small.is_faster());
+        assert!(small.tested().unwrap().1 < 0.001);
+        let text = small.to_string();
+        assert!(text.starts_with("slower by 50.0µs (p = "), "{text}");
+        assert!(text.ends_with("which counts from 5% and 1.00ms on"), "{text}");
+        assert!(compare(-0.05, "5%,1ms").is_small());
+        assert!(compare(0.05, "0").is_slower() && compare(-0.05, "0").is_faster());
+        assert!(compare(4.0, "5%,1ms").is_small() && compare(4.0, "1ms").is_slower());
+        let large = compare(6.0, "5%,1ms");
+        assert!(large.is_slower() && !large.is_small());
+        assert!((large.share().unwrap() - 0.06).abs() < 1e-4);
+        assert!(!compare(0.0, "5%,1ms").is_small(), "noise is not small, it is nothing");
     }
 
     #[test]

@@ -471,7 +471,7 @@ fn a_failed_request_keeps_its_own_code() {
 #[test]
 fn nonsense_is_a_usage_error() {
     let url = "http://127.0.0.1:1/";
-    let cases: [(&[&str], &str); 14] = [
+    let cases: [(&[&str], &str); 16] = [
         (&["--slo", "speed=1"], "there are ttfb"),
         (&["--slo", "total"], "has no limit"),
         (&["-n", "99", "--slo", "p99.total=1"], "takes at least 100 runs"),
@@ -481,6 +481,8 @@ fn nonsense_is_a_usage_error() {
         (&["-n", "2", "-O"], "no body can be kept"),
         (&["-n", "2", "--timeline"], "--timeline is for --format jsonl"),
         (&["--fail-if-slower"], "--baseline"),
+        (&["--min-change", "5%"], "--baseline"),
+        (&["--baseline", "b", "--min-change", "5"], "write it as 5%, 2ms"),
         (&["--save", "-"], "--save names the standard output"),
         (&["-o", "body", "--save", "/dev/stdout"], "--save names the standard output"),
         (&["-n", "2", "--junit", "-"], "--junit names the standard output"),
@@ -556,8 +558,29 @@ fn a_slower_server_is_told_from_noise() {
     let kept = compare(&fast, 0, &["--keep-alive", "--format", "json"]);
     assert_eq!(check(&kept.stdout)["comparison"]["baseline_keep_alive"], false);
 
+    assert_eq!(comparison["min_change"], serde_json::json!({ "share": 0.05, "ms": 1.0 }));
+    assert!(server["shift_share"].as_f64().unwrap() > 1.0, "{server:#}");
+
+    // As certain as it is, it is less than what was said to count.
+    let arguments = ["--fail-if-slower", "--min-change", "10s", "--format", "json"];
+    let small = compare(&fast, 30, &arguments);
+    assert_eq!(small.code, 0, "{small:?}");
+    let comparison = check(&small.stdout)["comparison"].take();
+    assert_eq!(comparison["slower"], serde_json::json!([]));
+    let total = comparison["changes"].as_array().unwrap().last().unwrap();
+    assert_eq!(total["verdict"], "small_change");
+    assert!(total["p_corrected"].as_f64().unwrap() <= 0.05, "{total:#}");
+    let shown = compare(&fast, 30, &["--fail-if-slower", "--min-change", "10s,1%"]);
+    assert_eq!(shown.code, 0, "{shown:?}");
+    assert!(shown.stdout.contains(" small\n"), "{}", shown.stdout);
+    assert!(shown.stdout.contains("counted from 1% and 10.0s on (--min-change)"), "{shown:?}");
+
     let demanded = compare(&fast, 30, &["--fail-if-slower"]);
     assert_eq!(demanded.code, 9, "{demanded:?}");
+    assert!(
+        demanded.stdout.contains("counted from 5% and 1.00ms on (--min-change)"),
+        "{demanded:?}"
+    );
     assert!(demanded.stderr.contains("Server processing is slower than the baseline by "));
     assert!(demanded.stdout.contains("slower"), "{}", demanded.stdout);
     assert!(demanded.stdout.lines().all(|line| line.chars().count() <= 80), "{}", demanded.stdout);
