@@ -121,6 +121,12 @@ impl Timeline {
         self.ended.map(|ended| self.offset(ended))
     }
 
+    /// From the start of the first phase to the end of the last one of a later timeline, or of this.
+    pub(crate) fn until_end_of(&self, later: &Self) -> Option<Duration> {
+        let (_, began) = self.entered.first()?;
+        Some(later.ended?.saturating_duration_since(*began))
+    }
+
     /// The phases that happened, in order and without gaps.
     pub(crate) fn spans(&self) -> Vec<Span> {
         let starts = self.entered.iter().map(|(_, at)| *at);

@@ -20,6 +20,10 @@ use crate::{
     exchange::Head,
     hop::Hop,
     keep::Use,
+    repeat::{
+        self,
+        metric::{Metric, Values},
+    },
     timeline::Timeline,
     tls::Session,
     verdict::Verdict,
@@ -61,6 +65,8 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Failure<'a>>,
     hops: Vec<Request<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    together: Option<Together>,
     #[serde(flatten)]
     findings: FindingsView<'a>,
 }
@@ -73,6 +79,18 @@ pub(super) struct Failure<'a> {
     message: &'a str,
     exit_code: u8,
 }
+
+/// All requests of a run as one.
+#[derive(Serialize)]
+struct Together {
+    requests: usize,
+    /// From the start of the first to the end of the last, with what lies between them.
+    elapsed_ms: f64,
+    timings_ms: Sums,
+}
+
+/// Phases and totals, each added up over the requests.
+struct Sums(Values);
 
 #[derive(Serialize)]
 struct Request<'a> {
@@ -184,8 +202,29 @@ impl<'a> Document<'a> {
                 .zip(verdicts)
                 .map(|(hop, verdict)| Request::of(hop, verdict, with_samples))
                 .collect(),
+            together: Together::of(&record.hops),
             findings: FindingsView::of(&record.findings),
         }
+    }
+}
+
+impl Together {
+    /// Absent if nothing was begun.
+    fn of(hops: &[Hop]) -> Option<Self> {
+        let (first, last) = (hops.first()?, hops.last()?);
+        Some(Self {
+            requests: hops.len(),
+            elapsed_ms: milliseconds(first.timeline.until_end_of(&last.timeline)?),
+            timings_ms: Sums(repeat::values(hops)),
+        })
+    }
+}
+
+impl Serialize for Sums {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let is_sum = |metric: &Metric| metric.is_phase() || *metric == Metric::TOTAL;
+        let sums = self.0.known().filter(|(metric, _)| is_sum(metric));
+        serializer.collect_map(sums.map(|(metric, sum)| (metric.name(), sum)))
     }
 }
 

@@ -4,6 +4,8 @@ use std::{
     io::{Read as _, Write as _},
     net::SocketAddr,
     sync::mpsc::{Receiver, channel},
+    thread,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -65,6 +67,43 @@ fn each_hop_is_timed_with_a_socket_of_its_own() {
     assert_eq!(run["url"], url);
     assert_eq!(hops[2]["request"]["url"], format!("http://{address}/e"));
     assert_eq!(requests.try_iter().count(), 3);
+}
+
+#[test]
+fn all_hops_have_a_total() {
+    let (address, _) = site(|path| {
+        thread::sleep(Duration::from_millis(30));
+        match path {
+            "/a" => to(302, "b"),
+            "/b" => to(302, "c"),
+            _ => FINE.to_owned(),
+        }
+    });
+    let url = format!("http://{address}/a");
+    let started = Instant::now();
+    let (_, run) = run_json(&[&url, "-L"]);
+    let outside = started.elapsed().as_secs_f64() * 1e3;
+    let together = &run["together"];
+    assert_eq!(together["requests"], 3);
+    let mut names: Vec<_> = together["timings_ms"].as_object().unwrap().keys().collect();
+    names.sort();
+    assert_eq!(names, ["connect", "send", "server", "total", "transfer"]);
+    for name in names {
+        let hops = run["hops"].as_array().unwrap().iter();
+        let sum: f64 = hops.map(|hop| hop["timings_ms"][name].as_f64().unwrap()).sum();
+        let told = together["timings_ms"][name].as_f64().unwrap();
+        assert!((told - sum).abs() < 1e-6, "{name} in {run:#}");
+    }
+    let (sum, elapsed) = (&together["timings_ms"]["total"], &together["elapsed_ms"]);
+    let (sum, elapsed) = (sum.as_f64().unwrap(), elapsed.as_f64().unwrap());
+    assert!(90.0 <= sum && sum <= elapsed && elapsed <= outside, "{sum} {elapsed} {outside}");
+
+    let (_, alone) = run_json(&[&format!("http://{address}/c"), "-L"]);
+    let (together, hop) = (&alone["together"], &alone["hops"][0]);
+    assert_eq!(together["requests"], 1);
+    assert_eq!(together["elapsed_ms"], hop["timings_ms"]["total"]);
+    let (nothing, value) = run_json(&["ftp://127.0.0.1/"]);
+    assert_eq!((nothing.code, value.get("together")), (3, None));
 }
 
 #[test]
