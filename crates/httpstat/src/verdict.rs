@@ -36,6 +36,9 @@ pub(crate) struct Dominant {
     pub(crate) phase: Phase,
     pub(crate) length: Duration,
     pub(crate) share: f64,
+    /// How much of it, if it is the server's, went by before the server had the whole request; absent
+    /// if that is little.
+    pub(crate) still_sending: Option<Duration>,
 }
 
 /// What held back the bytes of one direction.
@@ -43,6 +46,8 @@ pub(crate) struct Dominant {
 pub(crate) struct Finding {
     pub(crate) bound: Bound,
     pub(crate) evidence: Vec<Evidence>,
+    /// So few bytes in so little time that nobody would ask.
+    pub(crate) is_trifle: bool,
 }
 
 /// What there was too little of.
@@ -99,7 +104,13 @@ impl Evidence {
 
 impl Finding {
     fn new(bound: Bound, evidence: Vec<Evidence>) -> Self {
-        Self { bound, evidence }
+        Self { bound, evidence, is_trifle: false }
+    }
+
+    /// With a look at how much there was to be found out.
+    fn about(self, bytes: u64, length: Duration) -> Self {
+        let is_trifle = self.bound == Bound::Unknown && bytes <= TRIFLE && length <= MOMENT;
+        Self { is_trifle, ..self }
     }
 }
 
@@ -112,7 +123,8 @@ pub(crate) fn judge(timeline: &Timeline, history: &History, sent: u64, received:
     let span_of = |phase| spans.iter().find(|span| span.phase == phase);
     let transfer = span_of(Phase::Transfer).map(|span| {
         let end = span.start + span.length;
-        download::judge(&Stretch::new(timeline, &points, span.start, end), received)
+        let stretch = Stretch::new(timeline, &points, span.start, end);
+        download::judge(&stretch, received).about(received, span.length)
     });
     // Without a body there is no lack of evidence either.
     let transfer = transfer.filter(|found| received > 0 || found.bound != Bound::Unknown);
@@ -120,9 +132,29 @@ pub(crate) fn judge(timeline: &Timeline, history: &History, sent: u64, received:
         // What is with the kernel is not with the server: its sending goes on in the next phase.
         let server = span_of(Phase::Server).unwrap_or(span);
         let end = server.start + server.length;
-        upload::judge(&Stretch::new(timeline, &points, span.start, end), sent)
+        let stretch = Stretch::new(timeline, &points, span.start, end);
+        let length = span.length + still_sending(timeline, &points, server);
+        upload::judge(&stretch, sent).about(sent, length)
     });
-    Verdict { dominant: dominant(&spans, total), upload, transfer }
+    let mut dominant = dominant(&spans, total);
+    if let Some(dominant) = dominant.as_mut().filter(|found| sent > 0 && found.is_servers()) {
+        let server = span_of(Phase::Server);
+        let sending = server.map(|server| still_sending(timeline, &points, server));
+        dominant.still_sending = sending.filter(|time| *time >= dominant.length.mul_f64(MUCH));
+    }
+    Verdict { dominant, upload, transfer }
+}
+
+/// How long the kernel still held bytes of the request, or waited for word of their arrival, in a
+/// phase that begins when it has the last of them.
+fn still_sending(timeline: &Timeline, points: &[&Sample], server: &Span) -> Duration {
+    let end = server.start + server.length;
+    let held = points.iter().filter(|point| {
+        let facts = &point.facts;
+        facts.unsent_bytes.unwrap_or_default() > 0 || facts.in_flight_segs.unwrap_or_default() > 0
+    });
+    let last = held.map(|point| timeline.offset(point.at)).filter(|at| *at <= end).max();
+    last.unwrap_or_default().saturating_sub(server.start)
 }
 
 fn dominant(spans: &[Span], total: Duration) -> Option<Dominant> {
@@ -133,7 +165,14 @@ fn dominant(spans: &[Span], total: Duration) -> Option<Dominant> {
         phase: longest.phase,
         length: longest.length,
         share,
+        still_sending: None,
     })
+}
+
+impl Dominant {
+    fn is_servers(&self) -> bool {
+        self.phase == Phase::Server
+    }
 }
 
 /// The part of a request that is judged, and what the kernel said in it.
@@ -238,6 +277,9 @@ fn percent(share: f64) -> String {
     format!("{:.0}%", share * 100.0)
 }
 
+/// What a server has ready at once is no transfer worth a word, if it takes no longer than this.
+const TRIFLE: u64 = 64 << 10;
+const MOMENT: Duration = Duration::from_millis(10);
 /// Fewer readings show no course of anything.
 const MIN_READINGS: usize = 5;
 /// How far from a stretch a reading may lie and still be of its edge.

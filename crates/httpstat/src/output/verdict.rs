@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{
     View,
+    json::milliseconds,
     style::{STRONG, paint},
 };
 use crate::{
@@ -30,17 +31,21 @@ pub(super) fn section(hop: &Hop, view: &View) -> String {
 pub(super) fn sentences(hop: &Hop) -> Vec<(String, String)> {
     let verdict = hop.verdict();
     let dominant = verdict.dominant.map(|dominant| {
+        let sending = dominant.still_sending.map_or_else(String::new, |time| {
+            format!(", but for {} of it the request was still on its way", units::time(time))
+        });
         let rest = format!(
-            "took {:.0}% of the time, {}.",
+            "took {:.0}% of the time, {}{sending}.",
             dominant.share * 100.0,
             units::time(dominant.length)
         );
         (dominant.phase.title().to_owned(), rest)
     });
     let findings = [("Upload", &verdict.upload), ("Download", &verdict.transfer)];
-    let findings = findings
-        .into_iter()
-        .filter_map(|(title, finding)| Some((format!("{title}:"), sentence(finding.as_ref()?))));
+    let findings = findings.into_iter().filter_map(|(title, finding)| {
+        let finding = finding.as_ref().filter(|finding| !finding.is_trifle)?;
+        Some((format!("{title}:"), sentence(finding)))
+    });
     let mut sentences: Vec<_> = dominant.into_iter().chain(findings).collect();
     if hop.proxy.is_some() && sentences.len() > 1 {
         let rest =
@@ -82,6 +87,8 @@ pub(super) struct VerdictView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     dominant_share: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    still_sending_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     upload: Option<FindingView<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     transfer: Option<FindingView<'a>>,
@@ -102,6 +109,7 @@ impl<'a> VerdictView<'a> {
         Self {
             dominant_phase: verdict.dominant.map(|dominant| dominant.phase.key()),
             dominant_share: verdict.dominant.map(|dominant| dominant.share),
+            still_sending_ms: verdict.dominant.and_then(|d| d.still_sending).map(milliseconds),
             upload: verdict.upload.as_ref().map(view),
             transfer: verdict.transfer.as_ref().map(view),
         }

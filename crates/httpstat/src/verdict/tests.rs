@@ -121,6 +121,53 @@ fn a_body_that_never_begins_is_bound_by_the_server() {
     assert_eq!(scene.transfer().bound, Bound::Server);
 }
 
+/// The kernel takes a small body at once, and gets rid of it only as the server makes room.
+#[test]
+fn time_of_the_upload_is_not_taken_for_the_servers() {
+    let mut scene = Scene::upload(|number, facts| {
+        facts.written = 300_000;
+        facts.in_flight_segs = Some(u64::from(number < 80));
+        facts.unsent_bytes = Some(if number < 80 { 100_000 } else { 0 });
+        facts.peer_window_limited = Some(MS * 10 * number.min(79));
+    });
+    scene.timeline = Timeline::default();
+    for (phase, at) in [(Phase::Connect, 0), (Phase::Send, 50), (Phase::Server, 51)] {
+        scene.timeline.enter(phase, scene.zero + MS * at);
+    }
+    scene.timeline.enter(Phase::Transfer, scene.zero + MS * 1_050);
+    scene.timeline.end(scene.zero + MS * 1_050);
+    let verdict = scene.verdict();
+    let dominant = verdict.dominant.unwrap();
+    assert_eq!(dominant.phase, Phase::Server);
+    // Until the reading at 50 + 790 ms, counted from 51 ms on.
+    assert_eq!(dominant.still_sending, Some(MS * 789));
+    assert_eq!(verdict.upload.unwrap().bound, Bound::PeerWindow);
+
+    scene.sent = 0;
+    assert_eq!(scene.verdict().dominant.unwrap().still_sending, None, "there is no upload");
+    let mut quick = Scene::upload(|number, facts| {
+        facts.in_flight_segs = Some(u64::from(number < 5));
+    });
+    (quick.timeline, quick.sent) = (scene.timeline.clone(), 3);
+    let verdict = quick.verdict();
+    assert_eq!(verdict.dominant.unwrap().still_sending, None, "it is little");
+}
+
+#[test]
+fn of_a_trifle_nothing_needs_to_be_said() {
+    let little = |received: u64, readings: u32| {
+        let mut scene = Scene::lasting(readings, |_, _| {});
+        scene.received = received;
+        scene.transfer()
+    };
+    let tiny = little(4_000, 1);
+    assert!(tiny.bound == Bound::Unknown && tiny.is_trifle);
+    assert!(!little(4_000, 3).is_trifle, "thirty milliseconds are worth a word");
+    assert!(!little(100_000, 1).is_trifle);
+    let bound = little(4_000, 100);
+    assert!(!bound.is_trifle);
+}
+
 #[test]
 fn the_longest_phase_dominates_and_the_first_of_equals() {
     let dominant = Scene::download(|_, _| {}).verdict().dominant.unwrap();

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     Test, facts, has, once, server,
-    tool::{command, hop},
+    tool::{command, hop, run},
 };
 
 pub(crate) fn trials() -> Vec<Test> {
@@ -22,6 +22,8 @@ pub(crate) fn trials() -> Vec<Test> {
         ("a_server_that_trickles_binds_the_download", segments, a_server_that_trickles),
         ("a_reader_that_is_slow_binds_the_download", window, a_slow_reader),
         ("a_server_that_does_not_read_binds_the_upload", limits, a_reluctant_server),
+        ("waiting_for_room_is_no_work_of_the_server", limits, a_small_upload),
+        ("nothing_is_said_of_a_few_bytes", true, nothing_is_said_of_a_few_bytes),
     ]
 }
 
@@ -95,4 +97,33 @@ fn does_not_read() {
     let (bound, share) = finding(&hop, "upload", "peer_window_limited_share");
     assert_eq!(bound, "peer_window", "{:#}", hop["verdict"]);
     assert!(share.unwrap() >= 0.5);
+}
+
+fn a_small_upload() {
+    assert!(once(waits_for_room), "never in several attempts");
+}
+
+/// The send buffer takes all of it at once, the window of the server does not.
+fn waits_for_room() {
+    let data = "x".repeat(100_000);
+    let arguments = [&server::local(server::reluctant), "-d", &data, "-d", &data, "-d", &data];
+    let hop = hop(&arguments);
+    let (bound, _) = finding(&hop, "upload", "peer_window_limited_share");
+    let verdict = &hop["verdict"];
+    assert_eq!((bound.as_str(), &verdict["dominant_phase"]), ("peer_window", &"server".into()));
+    let server = hop["timings_ms"]["server"].as_f64().unwrap();
+    let sending = verdict["still_sending_ms"].as_f64().unwrap();
+    assert!(server * 0.9 <= sending && sending <= server, "{sending} of {server}");
+    let shown = run(&arguments).stdout.replace("\n  ", " ");
+    assert!(shown.contains("of it the request was still on its way."), "{shown}");
+}
+
+fn nothing_is_said_of_a_few_bytes() {
+    assert!(once(says_nothing), "never in several attempts");
+}
+
+fn says_nothing() {
+    let shown = run(&[&server::local(server::brief), "-d", "x"]).stdout;
+    assert!(shown.contains("\nVerdict\n"), "{shown}");
+    assert!(!shown.contains("Download:") && !shown.contains("Upload:"), "{shown}");
 }
