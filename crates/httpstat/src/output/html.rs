@@ -2,15 +2,20 @@
 
 use std::fmt::Write as _;
 
+use hyper::header::HeaderMap;
 use serde_json::Value;
 use tcpinfo::fields::Value as Fact;
 
 use super::{
-    Record, json,
+    Record,
+    body::InterimView,
+    json,
     markup::{COLORS, NIGHT_COLORS, PICTURE_STYLE, Text},
-    picture, verdict,
+    picture,
+    pretty::ABSENT,
+    verdict,
 };
-use crate::{cli::version_line, escape, exchange::Head, hop::Hop, units};
+use crate::{cli::version_line, escape, exchange::Head, hop::Hop, server_timing::Metric, units};
 
 /// The page. It loads nothing, and forbids itself to.
 pub(crate) fn html(record: &Record) -> String {
@@ -77,13 +82,21 @@ fn request(record: &Record, hop: &Hop, number: usize, known: &Value) -> String {
         });
         text.push_str(&headers_table("Request", &sent.line, headers));
     }
-    if let Some(head) = &hop.exchange.head {
-        let headers = head
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str().to_owned(), escape::bytes(value.as_bytes())));
-        text.push_str(&headers_table("Response", &line_of(head), headers));
+    for interim in hop.exchange.interims.kept() {
+        let after = units::time(hop.timeline.offset(interim.at));
+        let line = format!("{} after {after}", interim.status);
+        text.push_str(&headers_table("Interim response", &line, fields(&interim.headers)));
     }
+    if let Some(count) = InterimView::left_out(hop) {
+        let _ = writeln!(text, "<p>{} more like these</p>", units::count(count));
+    }
+    if let Some(head) = &hop.exchange.head {
+        text.push_str(&headers_table("Response", &line_of(head), fields(&head.headers)));
+    }
+    if let Some(trailers) = &hop.exchange.body.trailers {
+        text.push_str(&headers_table("Trailers", "after the body", fields(trailers)));
+    }
+    text.push_str(&server_timing(&hop.exchange.server_timing()));
     text.push_str(
         "<h3>All facts</h3>\n<p>As in the JSON output: times that do not name their unit are \
          nanoseconds.</p>\n",
@@ -101,6 +114,31 @@ fn request(record: &Record, hop: &Hop, number: usize, known: &Value) -> String {
         );
     }
     text
+}
+
+fn fields(headers: &HeaderMap) -> impl Iterator<Item = (String, String)> {
+    headers.iter().map(|(name, value)| (name.as_str().to_owned(), escape::bytes(value.as_bytes())))
+}
+
+/// What the server says about its own time.
+fn server_timing(metrics: &[Metric]) -> String {
+    if metrics.is_empty() {
+        return String::new();
+    }
+    let mut text =
+        "<h3>Server-Timing</h3>\n<div class=\"wide\"><table><caption>as the server says, \
+                    which tells no starts</caption>\n"
+            .to_owned();
+    for metric in metrics {
+        let _ = writeln!(
+            text,
+            "<tr><th scope=\"row\">{}</th><td class=\"num\">{}</td><td>{}</td></tr>",
+            Text(&metric.name),
+            metric.duration().map_or_else(|| ABSENT.to_owned(), units::time),
+            Text(metric.desc.as_deref().unwrap_or_default())
+        );
+    }
+    text + "</table></div>\n"
 }
 
 fn line_of(head: &Head) -> String {

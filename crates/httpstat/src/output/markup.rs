@@ -47,6 +47,7 @@ pub(super) const PICTURE_STYLE: &str = "\
 .pic .curve{stroke:var(--curve);stroke-width:1.5;fill:none}.pic .area{fill:var(--fill);stroke:none}\
 .pic .mark{stroke:var(--bad);stroke-width:1.5;fill:none}\
 .pic .hit{fill:#000;fill-opacity:0}.pic .hit:hover{fill:var(--hover);fill-opacity:1}\
+.pic .notice{stroke:var(--fg);stroke-width:2;fill:none}.pic .part{fill-opacity:.45}\
 .pic .phase{fill:var(--other)}\
 .pic .dns{fill:var(--dns)}.pic .connect{fill:var(--connect)}.pic .tls{fill:var(--tls)}\
 .pic .send{fill:var(--send)}.pic .server{fill:var(--server)}.pic .transfer{fill:var(--transfer)}";

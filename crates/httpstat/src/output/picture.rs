@@ -5,13 +5,16 @@ use std::{fmt::Write as _, time::Duration};
 use super::{
     Record,
     markup::{COLORS, NIGHT_COLORS, PICTURE_STYLE, Text},
+    pretty::ABSENT,
     waterfall::{self, round_up},
 };
 use crate::{
     error::Error,
+    escape,
     hop::Hop,
     series::{Course, Events, Series},
-    timeline::Span,
+    server_timing::Metric,
+    timeline::{Phase, Span},
     units,
 };
 
@@ -99,13 +102,14 @@ impl Picture {
         let mut picture = Self { content: String::new(), height: 0, description: String::new() };
         let Some(total) = total else { return picture };
         let course = Course::of(&hop.timeline, &hop.history);
-        let height =
-            ROW * (spans.len() + 2) + CURVE_ROW * course.series.len() + ROW * course.events.len();
-        picture.grid(total, height);
         picture.height = ROW;
         for span in &spans {
             let failed = error.and_then(|error| error.phase) == Some(span.phase);
             picture.phase(span, total, failed);
+            if span.phase == Phase::Server {
+                picture.interims(hop, total);
+                picture.metrics(&hop.exchange.server_timing(), span, total);
+            }
         }
         let y = picture.text_line();
         let _ = writeln!(
@@ -116,12 +120,16 @@ impl Picture {
         );
         picture.describe("Total", &units::time(total));
         picture.height += ROW;
+        picture.trailers(hop);
         for series in &course.series {
             picture.curve(series, total);
         }
         for events in &course.events {
             picture.marks(events, total);
         }
+        // Below all else.
+        let grid = grid(total, picture.height);
+        picture.content.insert_str(0, &grid);
         picture
     }
 
@@ -133,22 +141,6 @@ impl Picture {
     /// Where the text of the row stands that comes next.
     fn text_line(&self) -> usize {
         self.height + 16
-    }
-
-    fn grid(&mut self, total: Duration, height: usize) {
-        let widest = total.as_nanos() * LABEL_WIDTH / PLOT_WIDTH as u128;
-        let step = round_up(u64::try_from(widest).unwrap_or(u64::MAX));
-        let times =
-            (0..=MAX_LABELS).map(|number| Duration::from_nanos(step.saturating_mul(number)));
-        for time in times.take_while(|time| *time <= total) {
-            let (x, bottom) = (x_of(time, total), height);
-            let label = units::tick(time);
-            let _ = writeln!(
-                self.content,
-                "<path class=\"grid\" d=\"M{x:.1} {ROW}V{bottom}\"/>\
-                 <text class=\"dim small\" x=\"{x:.1}\" y=\"14\">{label}</text>"
-            );
-        }
     }
 
     fn phase(&mut self, span: &Span, total: Duration, failed: bool) {
@@ -174,6 +166,93 @@ impl Picture {
         );
         self.describe(title, &format!("{time}{fate}"));
         self.height += ROW;
+    }
+
+    /// What the server said before its answer, where it said it.
+    fn interims(&mut self, hop: &Hop, total: Duration) {
+        let interims = hop.exchange.interims.kept();
+        for interim in interims.iter().take(MAX_ROWS) {
+            let at = hop.timeline.offset(interim.at);
+            let (x, top) = (x_of(at, total), self.height + 3);
+            let (status, time) = (interim.status.to_string(), units::time(at));
+            let mark = format!(
+                "<path class=\"notice\" d=\"M{x:.1} {top}v{}\"><title>{} after {time}</title></path>",
+                ROW - 6,
+                Text(&status)
+            );
+            self.detail(&status, &time, &mark);
+            self.describe(&status, &format!("after {time}"));
+        }
+        let shown = interims.len().min(MAX_ROWS) as u64;
+        self.rest(hop.exchange.interims.count().saturating_sub(shown));
+    }
+
+    /// What the server says about its own time. It tells no starts, so that all bars begin with its
+    /// phase, and none leaves it.
+    fn metrics(&mut self, metrics: &[Metric], span: &Span, total: Duration) {
+        for metric in metrics.iter().take(MAX_ROWS) {
+            let (left, y) = (x_of(span.start, total), self.height + 6);
+            let words = metric.desc.as_deref().unwrap_or_default();
+            let (time, content) = match metric.duration() {
+                Some(length) => {
+                    let right = x_of(span.start + length.min(span.length), total);
+                    let (width, height) = ((right - left).max(1.5), ROW - 12);
+                    let time = units::time(length);
+                    let longer = if length > span.length { ", longer than its phase" } else { "" };
+                    let bar = format!(
+                        "<rect class=\"part server\" x=\"{left:.1}\" y=\"{y}\" \
+                         width=\"{width:.1}\" height=\"{height}\"><title>{}: {time}{longer}, as the \
+                         server says {}</title></rect>",
+                        Text(&metric.name),
+                        Text(words)
+                    );
+                    (time, bar)
+                }
+                None => (ABSENT.to_owned(), self.words(left, words)),
+            };
+            self.detail(&metric.name, &time, &content);
+            self.describe(&metric.name, if metric.duration().is_some() { &time } else { words });
+        }
+        self.rest(metrics.len().saturating_sub(MAX_ROWS) as u64);
+    }
+
+    /// What came after the body.
+    fn trailers(&mut self, hop: &Hop) {
+        let Some(trailers) = &hop.exchange.body.trailers else { return };
+        for (name, value) in trailers.iter().take(MAX_ROWS) {
+            let (name, value) = (format!("trailer {name}"), escape::bytes(value.as_bytes()));
+            let words = self.words(PLOT_X, &value);
+            self.detail(&name, "", &words);
+            self.describe(&name, &shortened(&value, MAX_WORDS_LEN));
+        }
+        self.rest(trailers.len().saturating_sub(MAX_ROWS) as u64);
+    }
+
+    /// A row below that to which it belongs.
+    fn detail(&mut self, title: &str, time: &str, content: &str) {
+        let y = self.text_line();
+        let _ = writeln!(
+            self.content,
+            "<g><text class=\"dim\" x=\"10\" y=\"{y}\">{}<title>{}</title></text>\
+             <text class=\"num dim\" x=\"{TIME_X}\" y=\"{y}\">{time}</text>{content}</g>",
+            Text(&shortened(title, MAX_TITLE_LEN)),
+            Text(title)
+        );
+        self.height += ROW;
+    }
+
+    /// Text in the place of a bar.
+    fn words(&self, x: f64, words: &str) -> String {
+        let words = shortened(words, MAX_WORDS_LEN);
+        let (x, y) = (x + 3.0, self.text_line());
+        format!("<text class=\"dim small\" x=\"{x:.1}\" y=\"{y}\">{}</text>", Text(&words))
+    }
+
+    /// Says how many rows are left out.
+    fn rest(&mut self, count: u64) {
+        if count > 0 {
+            self.detail(&format!("and {} more", units::count(count)), "", "");
+        }
     }
 
     fn curve(&mut self, series: &Series, total: Duration) {
@@ -269,6 +348,23 @@ impl Picture {
     }
 }
 
+/// Lines at round times, from the top to the bottom.
+fn grid(total: Duration, bottom: usize) -> String {
+    let widest = total.as_nanos() * LABEL_WIDTH / PLOT_WIDTH as u128;
+    let step = round_up(u64::try_from(widest).unwrap_or(u64::MAX));
+    let times = (0..=MAX_LABELS).map(|number| Duration::from_nanos(step.saturating_mul(number)));
+    let mut grid = String::new();
+    for time in times.take_while(|time| *time <= total) {
+        let (x, label) = (x_of(time, total), units::tick(time));
+        let _ = writeln!(
+            grid,
+            "<path class=\"grid\" d=\"M{x:.1} {ROW}V{bottom}\"/>\
+             <text class=\"dim small\" x=\"{x:.1}\" y=\"14\">{label}</text>"
+        );
+    }
+    grid
+}
+
 fn x_of(time: Duration, total: Duration) -> f64 {
     let total = total.as_secs_f64().max(f64::MIN_POSITIVE);
     PLOT_X + PLOT_WIDTH * (time.as_secs_f64() / total).clamp(0.0, 1.0)
@@ -279,6 +375,11 @@ const WIDTH: usize = 960;
 const HEADING_HEIGHT: usize = 28;
 const MAX_HEADING_LEN: usize = 110;
 const ROW: usize = 22;
+/// More details of one kind than that would hide the phases.
+const MAX_ROWS: usize = 12;
+/// What fits in front of the times, and into the plot.
+const MAX_TITLE_LEN: usize = 17;
+const MAX_WORDS_LEN: usize = 60;
 const CURVE_ROW: usize = 52;
 /// Right edges of the two columns of numbers.
 const TIME_X: usize = 190;

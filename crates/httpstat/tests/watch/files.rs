@@ -1,6 +1,8 @@
 //! The page and the picture: whole, harmless, and looked at by a browser.
 
-use std::{fs, io::ErrorKind, net::TcpListener, path::Path, process::Command};
+use std::{
+    fs, io::ErrorKind, net::TcpListener, path::Path, process::Command, thread, time::Duration,
+};
 
 use crate::{
     Test, has, server,
@@ -13,6 +15,7 @@ pub(crate) fn trials() -> Vec<Test> {
     let python = has("python3", "--version");
     vec![
         ("page_and_picture_stand_alone", true, they_stand_alone as fn()),
+        ("what_else_the_server_says_is_in_both", true, what_else_the_server_says),
         ("a_request_that_fails_is_written_too", true, a_failure_is_written),
         ("a_file_that_cannot_be_written_is_an_error", true, an_unwritable_file),
         ("the_standard_output_is_no_file", true, the_standard_output),
@@ -61,6 +64,59 @@ fn they_stand_alone() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing else is left");
 }
 
+/// Early hints, its own times and trailers, none of them harmless.
+fn talkative(mut request: Request) {
+    request.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a>;<b>\r\n\r\n");
+    thread::sleep(Duration::from_millis(20));
+    request.write(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\
+          Server-Timing: db;dur=12.5;desc=\"<i>query\", slow;dur=9000, cache;desc=\"<u>miss\"\r\n\r\n\
+          5\r\nhello\r\n0\r\nX-Sum: <s>five\r\nServer-Timing: late;dur=1\r\n\r\n",
+    );
+}
+
+fn what_else_the_server_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let (page, picture) = written(folder.path(), &server::local(talkative));
+    for text in [&page, &picture] {
+        for part in [
+            // Each in the picture, which the page holds too.
+            ">103 Early Hints<title>",
+            "<path class=\"notice\"",
+            ">db<title>",
+            "<title>db: 12.5ms, as the server says &lt;i&gt;query</title>",
+            "<title>slow: 9.000s, longer than its phase, as the server says </title>",
+            ">cache<title>",
+            ">&lt;u&gt;miss</text>",
+            ">late<title>",
+            ">trailer x-sum<title>",
+            ">&lt;s&gt;five</text>",
+        ] {
+            assert!(text.contains(part), "{part:?} is not in {text}");
+        }
+        assert!(!["<i>", "<u>", "<s>", "<b>"].iter().any(|mark| text.contains(mark)), "{text}");
+    }
+    for part in [
+        "<h3>Interim response</h3>",
+        "<code>103 Early Hints after ",
+        "<code>&lt;/a&gt;;&lt;b&gt;</code>",
+        "<h3>Trailers</h3>",
+        "<code>&lt;s&gt;five</code>",
+        "<h3>Server-Timing</h3>",
+        "<td class=\"num\">12.5ms</td><td>&lt;i&gt;query</td>",
+        "<td class=\"num\">–</td><td>&lt;u&gt;miss</td>",
+    ] {
+        assert!(page.contains(part), "{part:?} is not in {page}");
+    }
+    // The picture is as high as what is in it.
+    let height = |text: &str| -> f64 {
+        let view = text.split("viewBox=\"0 0 ").nth(1).unwrap().split('"').next().unwrap();
+        view.split(' ').nth(1).unwrap().parse().unwrap()
+    };
+    let (_, plain) = written(folder.path(), &server::local(server::brief));
+    assert!(height(&picture) >= height(&plain) + 6.0 * 22.0);
+}
+
 fn a_failure_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let [page, picture] = ["page.html", "picture.svg"].map(|name| folder.path().join(name));
@@ -106,7 +162,8 @@ fn the_standard_output() {
 
 fn the_picture_is_well_formed() {
     let folder = tempfile::tempdir().unwrap();
-    for url in [server::local(hostile), server::local(server::pausing)] {
+    for server in [hostile, talkative, server::pausing] {
+        let url = server::local(server);
         written(folder.path(), &format!("{url}?a=1&b=%3Csvg%3E'\""));
         let parse = "import sys, xml.dom.minidom as m; m.parse(sys.argv[1])";
         let parsed = Command::new("python3")
