@@ -4,6 +4,7 @@ pub(crate) mod backend;
 mod early;
 mod failure;
 mod identity;
+mod itself;
 mod notes;
 mod options;
 mod session;

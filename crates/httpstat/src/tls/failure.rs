@@ -107,6 +107,9 @@ fn distrust(why: &CertificateError, target: &Target) -> String {
                 false => format!("it is valid for {}, not for {}", names.join(", "), target.host()),
             }
         }
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "it is not meant for servers (extended key usage)".to_owned()
+        }
         CertificateError::Other(why) => match why.to_string().as_str() {
             "CaUsedAsEndEntity" => {
                 "it is that of a certificate authority, not of a server (basicConstraints CA:TRUE)"

@@ -25,6 +25,8 @@ pub(crate) struct TlsArgs {
     insecure: bool,
 
     /// Trust the authorities in this PEM file instead of the system's
+    ///
+    /// A server may also show one of these certificates itself, if it is good for the server's name.
     #[arg(long, value_name = "FILE")]
     cacert: Option<PathBuf>,
 

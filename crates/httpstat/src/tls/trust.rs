@@ -18,7 +18,7 @@ use rustls::{
     },
 };
 
-use super::session::Authority;
+use super::{itself::Itself, session::Authority};
 use crate::error::{Error, Kind, reason};
 
 /// Whose signature makes a server's certificate trustworthy.
@@ -26,7 +26,7 @@ use crate::error::{Error, Kind, reason};
 pub(crate) enum Trust {
     /// Whoever the operating system trusts.
     System,
-    /// The certificates of a PEM file and nobody else.
+    /// The certificates of a PEM file, and nobody else but whom they sign.
     File(PathBuf),
     /// One certificate and nothing else.
     Only(CertificateDer<'static>),
@@ -50,7 +50,10 @@ impl Trust {
     ) -> Result<Arc<dyn ServerCertVerifier>, Error> {
         let roots = match self {
             Self::System => return of_system(provider),
-            Self::File(path) => read(path)?,
+            Self::File(path) => {
+                let (roots, named) = read(path)?;
+                return Ok(Arc::new(Itself::new(named, of_roots(roots, provider)?)));
+            }
             Self::Only(certificate) => {
                 let mut roots = RootCertStore::empty();
                 roots
@@ -92,23 +95,25 @@ fn of_system(provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifie
     of_roots(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }, provider)
 }
 
-fn read(path: &Path) -> Result<RootCertStore, Error> {
+/// The certificates of a file, also as they stand there.
+fn read(path: &Path) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Error> {
     let unusable = |why: &dyn std::fmt::Display| {
         Error::new(Kind::Certificate, format!("cannot use --cacert {}: {why}", path.display()))
     };
-    let mut roots = RootCertStore::empty();
+    let (mut roots, mut named) = (RootCertStore::empty(), Vec::new());
     let unreadable = |error| match error {
         pem::Error::Io(error) => unusable(&reason(&error)),
         error => unusable(&error),
     };
     for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
         let certificate = certificate.map_err(unreadable)?;
-        roots.add(certificate).map_err(|error| unusable(&error))?;
+        roots.add(certificate.clone()).map_err(|error| unusable(&error))?;
+        named.push(certificate);
     }
     if roots.is_empty() {
         return Err(unusable(&"it holds no certificate in PEM form"));
     }
-    Ok(roots)
+    Ok((roots, named))
 }
 
 /// Accepts every certificate, but still demands that the server holds its key.

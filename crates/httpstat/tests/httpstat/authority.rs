@@ -4,8 +4,8 @@ use std::{net::IpAddr, path::Path, sync::Arc};
 
 use hyper::{Response, body::Bytes};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, SanType, date_time_ymd,
+    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, SanType, date_time_ymd,
 };
 use rustls::{
     RootCertStore, ServerConfig, SupportedProtocolVersion,
@@ -56,6 +56,19 @@ impl Authority {
         }
     }
 
+    /// A certificate for 127.0.0.1 that is its own authority, but for what is changed.
+    pub(crate) fn itself(change: impl FnOnce(&mut CertificateParams)) -> Issued {
+        let mut params = CertificateParams::default();
+        params.serial_number = Some(1u64.into());
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.subject_alt_names = vec![SanType::IpAddress(LOOPBACK)];
+        params.not_before = date_time_ymd(2020, 1, 1);
+        change(&mut params);
+        let key = Key::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        Issued::new(&certificate, key)
+    }
+
     /// A certificate for 127.0.0.1, but for what is changed.
     pub(crate) fn issue(&self, change: impl FnOnce(&mut CertificateParams)) -> Issued {
         let mut params = CertificateParams::default();
@@ -68,13 +81,7 @@ impl Authority {
         change(&mut params);
         let key = Key::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let key = key.into_der();
-        Issued {
-            pem: certificate.pem(),
-            key_pem: pem("PRIVATE KEY", key.secret_der()),
-            chain: vec![certificate.der().clone()],
-            key,
-        }
+        Issued::new(&certificate, key)
     }
 
     /// Writes the authority's certificate where `--cacert` can find it.
@@ -84,6 +91,16 @@ impl Authority {
 }
 
 impl Issued {
+    fn new(certificate: &Certificate, key: Key) -> Self {
+        let key = key.into_der();
+        Self {
+            pem: certificate.pem(),
+            key_pem: pem("PRIVATE KEY", key.secret_der()),
+            chain: vec![certificate.der().clone()],
+            key,
+        }
+    }
+
     /// A configuration that serves exactly this, however little it is a certificate.
     pub(crate) fn config(&self) -> ServerConfig {
         self.config_for(None, &[&TLS12, &TLS13])

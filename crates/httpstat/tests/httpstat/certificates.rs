@@ -7,12 +7,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use rcgen::{CertificateParams, DnType, SanType, date_time_ymd};
+use rcgen::{
+    CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, NameConstraints, SanType,
+    date_time_ymd,
+};
 use rustls::{ServerConnection, Stream, pki_types::CertificateDer};
 use serde_json::Value;
 
 use crate::{
-    authority::{Authority, Issued, LOOPBACK, site},
+    authority::{Authority, Issued, LOOPBACK, site, write},
     server,
     tool::{Run, hop, run, run_json},
 };
@@ -107,6 +110,64 @@ fn a_certificate_that_is_not_trusted_is_shown() {
         assert_eq!(tls["certificates"].as_array().unwrap().len(), 1);
         assert_eq!(leaf(&value)["issuer"], "O=Tests, CN=Authority");
     }
+}
+
+/// As curl has it. What is demanded of other certificates is demanded of these too.
+#[test]
+fn an_authority_may_be_the_server_itself_if_it_is_the_one_named() {
+    type Change = fn(&mut CertificateParams);
+    let asked = |served: &Issued, named: &[&Issued]| {
+        let folder = tempfile::tempdir().unwrap();
+        let pem: String = named.iter().map(|issued| issued.pem.as_str()).collect();
+        let file = write(folder.path(), "named.pem", &pem);
+        run_json(&["--cacert", &file, &site(served.config())])
+    };
+    let itself = |change: Change| Authority::itself(change);
+    let (good, other) = (itself(|_| {}), itself(|_| {}));
+    for named in [[&good, &other], [&other, &good]] {
+        let (run, value) = asked(&good, &named);
+        assert_eq!(run.code, 0, "{run:?}");
+        assert_eq!(value["hops"][0]["tls"]["verified"], true);
+        assert_eq!(leaf(&value)["is_authority"], true);
+    }
+    let serving = itself(|params| {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    });
+    assert_eq!(asked(&serving, &[&serving]).0.code, 0);
+
+    let refused = |served: &Issued, named: &Issued, complaint: &str| {
+        let (run, value) = asked(served, &[named]);
+        assert_eq!(run.code, 60, "{run:?}");
+        assert!(run.complaint().contains(complaint), "{run:?}");
+        assert_eq!(value["hops"][0]["tls"]["verified"], false);
+    };
+    // It has the same subject, and is another all the same.
+    refused(&good, &other, "that of a certificate authority, not of a server");
+    let cases: [(&str, Change); 5] = [
+        ("it has expired", |params| params.not_after = date_time_ymd(2021, 1, 1)),
+        ("it is not valid yet", |params| params.not_before = date_time_ymd(2098, 1, 1)),
+        ("it is valid for other.test, not for 127.0.0.1", |params| {
+            params.subject_alt_names = vec![SanType::DnsName("other.test".try_into().unwrap())];
+        }),
+        ("it is not meant for servers", |params| {
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        }),
+        ("that of a certificate authority, not of a server", |params| {
+            let permitted_subtrees = vec![GeneralSubtree::DnsName("example.com".to_owned())];
+            let excluded_subtrees = Vec::new();
+            params.name_constraints =
+                Some(NameConstraints { permitted_subtrees, excluded_subtrees });
+        }),
+    ];
+    for (complaint, change) in cases {
+        let issued = itself(change);
+        refused(&issued, &issued, complaint);
+    }
+    // The certificate is the one named, and the key is not its own.
+    let thief = Issued { chain: good.chain.clone(), ..itself(|_| {}) };
+    let (run, value) = asked(&thief, &[&good]);
+    assert_eq!(run.code, 60, "{run:?}");
+    assert_eq!(value.get("hops").map(|hops| hops[0].get("response").is_none()), Some(true));
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub(crate) struct Certificate {
     pub(crate) names: Vec<AltName>,
     /// Whether it may sign other certificates.
     pub(crate) is_authority: bool,
+    /// Whether it is meant for servers, or says nothing of what it is meant for.
+    pub(crate) may_serve: bool,
 }
 
 /// Attributes and their values, in the certificate's order.
@@ -80,6 +82,7 @@ impl Certificate {
             signature: oid::signature(signature),
             names: Vec::new(),
             is_authority: false,
+            may_serve: true,
         };
         let extensions = body.find(|element| element.tag == constructed(3));
         let extensions =
@@ -94,11 +97,20 @@ impl Certificate {
         let mut parts = Reader::new(extension.content);
         let kind = parts.value(OBJECT_IDENTIFIER)?;
         parts.value(BOOLEAN);
+        if kind == oid::EXTENDED_KEY_USAGE {
+            // Unless it says so below.
+            self.may_serve = false;
+        }
         let mut value = Reader::new(parts.value(OCTET_STRING)?).enter(SEQUENCE)?;
         match kind {
             oid::SUBJECT_ALT_NAME => self.names.extend(value.filter_map(AltName::of)),
             oid::BASIC_CONSTRAINTS => {
                 self.is_authority = value.value(BOOLEAN).is_some_and(|flag| flag != [0]);
+            }
+            oid::EXTENDED_KEY_USAGE => {
+                self.may_serve = value.any(|purpose| {
+                    purpose.tag == OBJECT_IDENTIFIER && purpose.content == oid::SERVER_AUTH
+                });
             }
             _ => {}
         }

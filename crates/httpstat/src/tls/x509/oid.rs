@@ -48,6 +48,8 @@ fn dotted(oid: &[u8]) -> String {
 pub(super) const COMMON_NAME: &str = "CN";
 pub(super) const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
 pub(super) const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
+pub(super) const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
+pub(super) const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
 pub(super) const RSA: [&[u8]; 2] = [
     &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1],
     &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10],
