@@ -221,7 +221,7 @@ fn comparison(found: &Comparison, view: &View) -> String {
     };
     let _ = writeln!(text, "{}", paint(FAINT, fold(&line, 0, view)));
     if found.runs_needed().is_none() {
-        let line = format!("counted from {} on (--min-change)", found.min_change);
+        let line = format!("slower or faster: by at least {} (--min-change)", found.min_change);
         let _ = writeln!(text, "{}", paint(FAINT, fold(&line, 0, view)));
     }
     text

@@ -573,12 +573,15 @@ fn a_slower_server_is_told_from_noise() {
     let shown = compare(&fast, 30, &["--fail-if-slower", "--min-change", "10s,1%"]);
     assert_eq!(shown.code, 0, "{shown:?}");
     assert!(shown.stdout.contains(" small\n"), "{}", shown.stdout);
-    assert!(shown.stdout.contains("counted from 1% and 10.0s on (--min-change)"), "{shown:?}");
+    assert!(
+        shown.stdout.contains("slower or faster: by at least 1% and 10.0s (--min-change)"),
+        "{shown:?}"
+    );
 
     let demanded = compare(&fast, 30, &["--fail-if-slower"]);
     assert_eq!(demanded.code, 9, "{demanded:?}");
     assert!(
-        demanded.stdout.contains("counted from 5% and 1.00ms on (--min-change)"),
+        demanded.stdout.contains("slower or faster: by at least 5% and 1.00ms (--min-change)"),
         "{demanded:?}"
     );
     assert!(demanded.stderr.contains("Server processing is slower than the baseline by "));
