@@ -171,13 +171,12 @@ impl Series {
                     Fold::Least => values.into_iter().reduce(f64::min),
                 }
             }
+            // Of the whole column: of the little that lies before or behind a reading, a few bytes would
+            // be more than all else.
             Kind::Growth => {
-                let (from, to) = (from.max(first), to.min(last));
                 let seconds = to.saturating_sub(from).as_secs_f64();
-                if seconds <= 0.0 {
-                    return None;
-                }
-                Some(((self.count_at(to) - self.count_at(from)) / seconds).max(0.0))
+                let growth = self.count_at(to.min(last)) - self.count_at(from.max(first));
+                (seconds > 0.0).then(|| (growth / seconds).max(0.0))
             }
         }
     }
@@ -319,6 +318,11 @@ mod tests {
         let rounded: Vec<_> = columns.iter().map(|value| value.unwrap().round()).collect();
         assert_eq!(rounded, [0.0, 100_000.0, 0.0, 0.0]);
         assert_eq!(counter.scale(&columns).1.round(), 100_000.0);
+        // Two readings at the very end of a column are no burst.
+        let counter = series(Kind::Growth, &[(9, 0.0), (10, 500.0), (20, 1500.0)]);
+        let rounded: Vec<_> =
+            counter.columns(ms(30), 3).into_iter().map(|v| v.map(f64::round)).collect();
+        assert_eq!(rounded, [Some(50_000.0), Some(100_000.0), Some(0.0)]);
     }
 
     #[test]
