@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    Entry, Error, SockDiag, States,
+    Entry, Error, ErrorKind, Filter, SockDiag, States,
     conversation::Listing,
     lookup::{DUMP, INET, INET6, IPPROTO_TCP, REQUEST},
     message::{HEADER_LEN, kind},
@@ -48,14 +48,41 @@ pub struct Dump {
 }
 
 /// What a filter comes to.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Selection {
+    /// Those in which it selects sockets.
+    pub(crate) states: States,
+    /// The family of all that it selects, if it is one.
+    pub(crate) family: Option<Family>,
+    /// Ports that all it selects have, by which the kernel chooses first: the local and the remote one.
+    pub(crate) ports: [u16; 2],
+    /// What must be told for the rest of it to be looked at.
+    pub(crate) tell: Tell,
+    /// Why it cannot be applied.
+    pub(crate) obstacle: Option<&'static str>,
     /// A program for the kernel, attribute `INET_DIAG_REQ_BYTECODE`; empty if there is none.
     pub(crate) bytecode: Vec<u8>,
     /// What the program leaves to be looked at.
     pub(crate) rest: Option<Predicate>,
-    /// Instead of both, for a kernel that does not know one of the program's instructions.
+    /// Instead of both, for a kernel that does not know one of the program's instructions; none if it
+    /// cannot be done without them.
     pub(crate) whole: Option<Predicate>,
+}
+
+impl Default for Selection {
+    /// Everything.
+    fn default() -> Self {
+        Self {
+            states: States::ALL,
+            family: None,
+            ports: [0; 2],
+            tell: Tell::NOTHING,
+            obstacle: None,
+            bytecode: Vec::new(),
+            rest: None,
+            whole: None,
+        }
+    }
 }
 
 /// Whether a socket is wanted.
@@ -214,9 +241,32 @@ impl Dump {
         self
     }
 
+    /// Only the sockets that [match](Filter::matches) the filter.
+    ///
+    /// What the kernel can apply of it, it does; the rest is asked of each socket that it tells of, which
+    /// tells what the filter needs, too. An earlier filter is replaced.
+    ///
+    /// ```
+    /// use sockdiag::{Dump, SockDiag};
+    ///
+    /// # if !sockdiag::is_supported() { return }
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    /// let port = listener.local_addr().unwrap().port();
+    /// let filter = format!("state listening sport = :{port} src 127.0.0.1").parse().unwrap();
+    ///
+    /// let mut diag = SockDiag::open().unwrap();
+    /// let mut entries = diag.dump(&Dump::new().filter(&filter)).unwrap();
+    /// let entry = entries.next().unwrap().unwrap();
+    /// assert_eq!(entry.local_addr(), listener.local_addr().unwrap());
+    /// assert!(entries.next().is_none());
+    /// ```
+    #[must_use]
+    pub fn filter(self, filter: &Filter) -> Self {
+        self.select(filter.selection())
+    }
+
     /// Only the sockets that a filter selects.
     #[must_use]
-    #[cfg_attr(not(test), allow(dead_code, reason = "the way in for compiled filters"))]
     pub(crate) fn select(mut self, selection: Selection) -> Self {
         self.selection = selection;
         self
@@ -235,6 +285,11 @@ impl Dump {
         !self.selection.bytecode.is_empty()
     }
 
+    /// Whether what the program does can be done without it.
+    pub(crate) fn has_substitute(&self) -> bool {
+        self.selection.whole.is_some()
+    }
+
     /// Whether the socket is one of those that are to be listed, as far as the kernel did not see to it.
     /// A socket can change between the kernel's own look at its state and what it tells.
     #[inline]
@@ -246,7 +301,10 @@ impl Dump {
 
     /// The request for one of the lists that this takes; `None` if there are no more. Numbers come later.
     pub(crate) fn request(&self, pass: usize, with_bytecode: bool) -> Option<Vec<u8>> {
-        let families = match (self.family, self.protocol) {
+        let selection = &self.selection;
+        let family = self.family.or(selection.family);
+        let is_none = selection.family.is_some() && selection.family != family;
+        let families = match (family, self.protocol) {
             (Some(Family::Ipv4), _) => [Some(INET), None],
             (Some(Family::Ipv6), _) => [Some(INET6), None],
             // The older request, which takes no family for any.
@@ -261,17 +319,24 @@ impl Dump {
         request.extend(kind.to_ne_bytes());
         request.extend((REQUEST | DUMP).to_ne_bytes());
         request.extend([0; 8]);
-        let (states, identity) = (self.states.bits().to_ne_bytes(), [0; 48]);
+        let wanted = if is_none { States::NONE } else { selection.states };
+        let states = (self.states.bits() & wanted.bits()).to_ne_bytes();
+        let tell = self.tell.with(selection.tell).bits;
+        // `struct inet_diag_sockid`, of which a list heeds the ports only.
+        let mut identity = [0; 48];
+        let [local, remote] = selection.ports.map(u16::to_be_bytes);
+        let ports = local.into_iter().chain(remote);
+        identity.iter_mut().zip(ports).for_each(|(slot, byte)| *slot = byte);
         if family == 0 {
             // `struct inet_diag_req`
-            request.extend([0, 0, 0, self.tell.bits]);
+            request.extend([0, 0, 0, tell]);
             request.extend(identity);
             request.extend(states);
             request.extend([0; 4]);
         } else {
             // `struct inet_diag_req_v2`
             let protocol = if self.is_of(Protocol::Tcp) { IPPROTO_TCP } else { 0 };
-            request.extend([family, protocol, self.tell.bits, 0]);
+            request.extend([family, protocol, tell, 0]);
             request.extend(states);
             request.extend(identity);
         }
@@ -316,8 +381,13 @@ impl SockDiag {
     ///
     /// # Errors
     ///
-    /// What [`ErrorKind`](crate::ErrorKind) names, here or from [`Entries::next`].
+    /// [`BadQuestion`](crate::ErrorKind::BadQuestion) if the filter asks for [what only the kernel
+    /// knows](Filter#what-is-not-known) together with what it does not, and what
+    /// [`ErrorKind`](crate::ErrorKind) names, here or from [`Entries::next`].
     pub fn dump(&mut self, dump: &Dump) -> Result<Entries<'_>, Error> {
+        if let Some(obstacle) = dump.selection.obstacle {
+            return Err(Error::new(ErrorKind::BadQuestion, obstacle));
+        }
         Ok(Entries { listing: self.conversation.list(dump)? })
     }
 }

@@ -8,4 +8,4 @@ mod running;
 #[path = "sys/unsupported.rs"]
 mod running;
 
-pub(crate) use running::Netlink;
+pub(crate) use running::{Netlink, cgroup_id, interface_index};

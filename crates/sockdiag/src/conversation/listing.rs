@@ -221,7 +221,7 @@ impl<T: Transport> Listing<'_, T> {
     /// Whether the same can be asked for without the filter's program, of which an older kernel does not
     /// know each instruction. It looks at the program before anything else.
     fn go_on_without_program(&mut self, errno: i32) -> bool {
-        let can = errno == EINVAL && self.by_kernel && self.dump.has_bytecode();
+        let can = errno == EINVAL && self.by_kernel && self.dump.has_substitute();
         if can {
             self.by_kernel = false;
             self.passes -= 1;
@@ -239,6 +239,11 @@ impl<T: Transport> Listing<'_, T> {
                  the filter, or run it as root",
             ),
             EPERM | EACCES => return not_permitted(os),
+            EINVAL if self.by_kernel && self.dump.has_bytecode() => (
+                ErrorKind::Unsupported,
+                "this kernel is too old for the filter: it compares marks from Linux 4.10 on, and \
+                 cgroups from 5.8 on",
+            ),
             EBUSY => (
                 ErrorKind::Other,
                 "an earlier list on this socket did not come to its end; open another SockDiag",

@@ -1,4 +1,4 @@
-use std::{io, os::fd::OwnedFd, time::Duration};
+use std::{io, os::fd::OwnedFd, path::Path, time::Duration};
 
 use rustix::{
     io::Errno,
@@ -65,4 +65,27 @@ fn refusal(errno: Errno) -> Error {
         _ => (ErrorKind::Other, "a netlink socket cannot be opened"),
     };
     Error::os(kind, detail, errno.into())
+}
+
+/// The index of a network interface of this thread's namespace.
+pub(crate) fn interface_index(name: &str) -> Option<u32> {
+    let (family, flags) = (AddressFamily::INET, SocketFlags::CLOEXEC);
+    let socket = socket_with(family, SocketType::DGRAM, flags, None).ok()?;
+    rustix::net::netdevice::name_to_index(&socket, name).ok()
+}
+
+/// The number of a cgroup (version 2): the inode of its directory. The path is either the whole, or
+/// begins where the cgroups are mounted.
+pub(crate) fn cgroup_id(path: &str) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    let mounts = std::fs::read_to_string("/proc/self/mounts").ok()?;
+    let root = mounts.lines().find_map(|line| {
+        let mut words = line.split(' ');
+        let place = words.nth(1)?;
+        (words.next()? == "cgroup2").then_some(place)
+    })?;
+    let path = Path::new(path);
+    let inner = path.strip_prefix(root).or_else(|_| path.strip_prefix("/")).unwrap_or(path);
+    let metadata = std::fs::metadata(Path::new(root).join(inner)).ok()?;
+    metadata.is_dir().then(|| metadata.ino())
 }

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod agreement;
 #[cfg(any(target_os = "linux", target_os = "android"))]
+mod filters;
+#[cfg(any(target_os = "linux", target_os = "android"))]
 mod identity;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod links;
@@ -24,6 +26,7 @@ mod states;
 fn trials() -> Vec<libtest_mimic::Trial> {
     [
         agreement::tests(),
+        filters::tests(),
         identity::tests(),
         links::tests(),
         lists::tests(),

@@ -158,6 +158,7 @@ fn a_kernel_that_does_not_know_the_program_is_asked_without_it() {
         bytecode: vec![13, 4, 8, 0],
         rest: None,
         whole: Some(Arc::new(|entry| entry.cookie() & 0xff == 2)),
+        ..Selection::default()
     };
     let dump = Dump::new().select(selection);
     let script = Script::of([error(EINVAL), piece(vec![numbered(1, 1), numbered(1, 2)]), done(0)]);
@@ -173,6 +174,13 @@ fn a_kernel_that_does_not_know_the_program_is_asked_without_it() {
     assert!(error.to_string().contains("CAP_NET_ADMIN"), "{error}");
     let (_, error) = failed([super::error(EINVAL)]);
     assert_eq!(error.kind(), ErrorKind::Other);
+
+    // Never without it if there is nothing in its place.
+    let selection = Selection { bytecode: vec![13, 4, 8, 0], ..Selection::default() };
+    let (_, end) = list_after(&Dump::new().select(selection), [super::error(EINVAL)]);
+    let error = end.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("5.8"), "{error}");
 }
 
 #[test]
