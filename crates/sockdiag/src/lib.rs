@@ -74,6 +74,8 @@ mod dump;
 mod entry;
 mod error;
 mod filter;
+#[cfg(feature = "serde")]
+mod json;
 mod lookup;
 mod message;
 mod options;

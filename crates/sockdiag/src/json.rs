@@ -1,0 +1,204 @@
+//! The JSON of a socket: durations are integer nanoseconds, absent keys are left out.
+
+use std::{fmt, time::Duration};
+
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use tcpinfo::Queues;
+
+use crate::{
+    Attribute, Entry, EntryBuf, MptcpSubflowInfo, Shutdown, SocketOptions, Timer, TimerKind,
+    TlsInfo, TlsPlace, Ulp,
+};
+
+impl Serialize for Entry<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = Present(serializer.serialize_map(None)?);
+        map.text("localAddr", self.local_addr())?;
+        map.text("remoteAddr", self.remote_addr())?;
+        map.entry("protocol", self.is_mptcp().then_some("mptcp"))?;
+        map.entry("state", Some(self.state()))?;
+        map.entry("cookie", Some(self.cookie()))?;
+        map.entry("interface", self.interface())?;
+        map.entry("uid", self.uid())?;
+        map.entry("inode", self.inode())?;
+        let queues = self.queues();
+        map.entry("queues", (queues != Queues::default()).then_some(queues))?;
+        map.entry("timer", self.timer())?;
+        map.entry("info", self.tcp_info())?;
+        map.entry("mptcpInfo", self.mptcp_info())?;
+        map.entry("congestion", self.congestion())?;
+        map.entry("memory", self.memory())?;
+        map.entry("tos", self.tos())?;
+        map.entry("trafficClass", self.traffic_class())?;
+        map.entry("classId", self.class_id())?;
+        map.entry("mark", self.mark())?;
+        map.entry("cgroupId", self.cgroup_id())?;
+        map.entry("shutdown", self.shutdown())?;
+        map.entry("ipv6Only", self.is_ipv6_only())?;
+        map.entry("options", self.options())?;
+        map.entry("ulp", self.ulp())?;
+        let mut unknown = self.unknown_attributes().peekable();
+        if unknown.peek().is_some() {
+            map.0.serialize_entry("unknownAttributes", &Unknown(*self))?;
+        }
+        map.0.end()
+    }
+}
+
+impl Serialize for EntryBuf {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.entry().serialize(serializer)
+    }
+}
+
+impl Serialize for Timer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = Present(serializer.serialize_map(None)?);
+        map.entry("kind", Some(self.kind))?;
+        map.time("expires", Some(self.expires))?;
+        map.entry("count", Some(self.count))?;
+        map.0.end()
+    }
+}
+
+impl Serialize for TimerKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for Shutdown {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("receive", &self.receive)?;
+        map.serialize_entry("send", &self.send)?;
+        map.end()
+    }
+}
+
+/// The names of those that are set.
+impl Serialize for SocketOptions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let names = [
+            ("recverr", self.recverr),
+            ("isIcsk", self.is_icsk),
+            ("freebind", self.freebind),
+            ("hdrincl", self.hdrincl),
+            ("mcLoop", self.mc_loop),
+            ("transparent", self.transparent),
+            ("mcAll", self.mc_all),
+            ("nodefrag", self.nodefrag),
+            ("bindAddressNoPort", self.bind_address_no_port),
+            ("recverrRfc4884", self.recverr_rfc4884),
+            ("deferConnect", self.defer_connect),
+        ];
+        serializer.collect_seq(names.iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name))
+    }
+}
+
+impl Serialize for Ulp<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = Present(serializer.serialize_map(None)?);
+        map.entry("name", Some(self.name()).filter(|name| !name.is_empty()))?;
+        map.entry("tls", self.tls())?;
+        map.entry("mptcp", self.mptcp())?;
+        map.0.end()
+    }
+}
+
+impl Serialize for TlsInfo {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = Present(serializer.serialize_map(None)?);
+        map.entry("version", self.version)?;
+        map.entry("cipher", self.cipher)?;
+        map.entry("tx", self.tx)?;
+        map.entry("rx", self.rx)?;
+        map.entry("zeroCopy", Some(self.is_zero_copy))?;
+        map.entry("withoutPadding", Some(self.is_without_padding))?;
+        map.entry("txMaxPayloadLen", self.tx_max_payload_len)?;
+        map.0.end()
+    }
+}
+
+impl Serialize for TlsPlace {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let name = match self {
+            Self::Program => "program",
+            Self::Software => "software",
+            Self::Device => "device",
+            Self::DeviceRecord => "device-record",
+            Self::Unknown(number) => {
+                return serializer.collect_str(&format_args!("unknown ({number})"));
+            }
+        };
+        serializer.serialize_str(name)
+    }
+}
+
+impl Serialize for MptcpSubflowInfo {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = Present(serializer.serialize_map(None)?);
+        map.entry("remoteToken", self.remote_token)?;
+        map.entry("localToken", self.local_token)?;
+        map.entry("relativeWriteSequence", self.relative_write_sequence)?;
+        map.entry("mapSequence", self.map_sequence)?;
+        map.entry("mapSubflowSequence", self.map_subflow_sequence)?;
+        map.entry("subflowOffset", self.subflow_offset)?;
+        map.entry("mapDataLen", self.map_data_len)?;
+        map.entry("flags", self.flags)?;
+        map.entry("remoteId", self.remote_id)?;
+        map.entry("localId", self.local_id)?;
+        map.0.end()
+    }
+}
+
+/// Hexadecimal digits by number. Of a number that comes several times the first is taken, so that no
+/// key does.
+struct Unknown<'a>(Entry<'a>);
+
+impl Serialize for Unknown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let is_first = |(place, one): &(usize, Attribute<'_>)| {
+            self.0.unknown_attributes().position(|other| other.number == one.number) == Some(*place)
+        };
+        let firsts = self.0.unknown_attributes().enumerate().filter(is_first);
+        serializer.collect_map(firsts.map(|(_, one)| (Text(one.number), Text(Hex(one.payload)))))
+    }
+}
+
+struct Text<T>(T);
+
+impl<T: fmt::Display> Serialize for Text<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+struct Hex<'a>(&'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A map that leaves absent entries out.
+struct Present<M>(M);
+
+impl<M: SerializeMap> Present<M> {
+    fn entry<T: Serialize>(&mut self, key: &'static str, value: Option<T>) -> Result<(), M::Error> {
+        match value {
+            Some(value) => self.0.serialize_entry(key, &value),
+            None => Ok(()),
+        }
+    }
+
+    fn text<T: fmt::Display>(&mut self, key: &'static str, value: T) -> Result<(), M::Error> {
+        self.entry(key, Some(Text(value)))
+    }
+
+    fn time(&mut self, key: &'static str, value: Option<Duration>) -> Result<(), M::Error> {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.entry(key, value.map(nanos))
+    }
+}
