@@ -77,7 +77,7 @@ impl<T: Transport> Conversation<T> {
     }
 
     /// Tells "no such connection" from "nobody here knows": a list is refused by the latter only.
-    fn see_whether_served(&mut self) -> Result<(), Error> {
+    pub(crate) fn see_whether_served(&mut self) -> Result<(), Error> {
         if self.is_served {
             return Ok(());
         }

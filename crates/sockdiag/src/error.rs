@@ -1,6 +1,6 @@
 use std::{error, fmt, io};
 
-use crate::Lookup;
+use crate::{Lookup, Namespace};
 
 /// Why the kernel's table of sockets could not be asked, or its answer not be used.
 ///
@@ -24,6 +24,7 @@ pub struct Error {
 struct Inner {
     kind: ErrorKind,
     lookup: Option<Lookup>,
+    namespace: Option<Namespace>,
     detail: &'static str,
     source: Source,
 }
@@ -48,6 +49,8 @@ pub enum ErrorKind {
     /// No connection can be as it was asked for: a port or an address is zero, one end is IPv4 and
     /// the other IPv6, or the ends are in different scopes.
     BadQuestion,
+    /// There is no such network namespace, or what lies there is none.
+    NoNamespace,
     /// No answer came in time.
     TimedOut,
     /// The answer is longer than the buffer, and its end is lost.
@@ -69,13 +72,20 @@ impl Error {
 
     #[cold]
     fn of(kind: ErrorKind, detail: &'static str, source: Source) -> Self {
-        Self { inner: Box::new(Inner { kind, lookup: None, detail, source }) }
+        Self { inner: Box::new(Inner { kind, lookup: None, namespace: None, detail, source }) }
     }
 
     /// The same, with what was asked.
     #[cold]
     pub(crate) fn about(mut self, lookup: &Lookup) -> Self {
         self.inner.lookup = Some(*lookup);
+        self
+    }
+
+    /// The same, with where it was asked.
+    #[cold]
+    pub(crate) fn in_namespace(mut self, namespace: &Namespace) -> Self {
+        self.inner.namespace = Some(namespace.clone());
         self
     }
 
@@ -89,6 +99,11 @@ impl Error {
         self.inner.lookup.as_ref()
     }
 
+    /// The network namespace that was asked for, if it was not the thread's own.
+    pub fn namespace(&self) -> Option<&Namespace> {
+        self.inner.namespace.as_ref()
+    }
+
     /// The operating system's own error, if it said one.
     pub fn os_error(&self) -> Option<&io::Error> {
         match &self.inner.source {
@@ -100,10 +115,11 @@ impl Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, lookup, detail, source } = &*self.inner;
+        let Inner { kind, lookup, namespace, detail, source } = &*self.inner;
         f.debug_struct("Error")
             .field("kind", kind)
             .field("lookup", lookup)
+            .field("namespace", namespace)
             .field("detail", detail)
             .field("source", source)
             .finish()
@@ -112,11 +128,15 @@ impl fmt::Debug for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { lookup, detail, source, .. } = &*self.inner;
+        let Inner { lookup, namespace, detail, source, .. } = &*self.inner;
         match lookup {
-            Some(lookup) => write!(f, "cannot look up {lookup}: {detail}")?,
-            None => write!(f, "cannot ask the kernel for its sockets: {detail}")?,
+            Some(lookup) => write!(f, "cannot look up {lookup}")?,
+            None => f.write_str("cannot ask the kernel for its sockets")?,
         }
+        if let Some(namespace) = namespace {
+            write!(f, " in the network namespace {namespace}")?;
+        }
+        write!(f, ": {detail}")?;
         match source {
             Source::None => Ok(()),
             Source::Os(os) => write!(f, " ({os})"),
@@ -148,6 +168,7 @@ impl From<Error> for io::Error {
             ErrorKind::Unsupported => io::ErrorKind::Unsupported,
             ErrorKind::NotPermitted => io::ErrorKind::PermissionDenied,
             ErrorKind::BadQuestion => io::ErrorKind::InvalidInput,
+            ErrorKind::NoNamespace => io::ErrorKind::NotFound,
             ErrorKind::TimedOut => io::ErrorKind::TimedOut,
             ErrorKind::Truncated | ErrorKind::Malformed => io::ErrorKind::InvalidData,
             ErrorKind::Other => error.os_error().map_or(io::ErrorKind::Other, Self::kind),

@@ -73,11 +73,17 @@ mod conversation;
 mod dump;
 mod entry;
 mod error;
+#[cfg_attr(
+    not(any(target_os = "linux", target_os = "android")),
+    allow(dead_code, unreachable_code, reason = "nobody to listen to")
+)]
+mod events;
 mod filter;
 #[cfg(feature = "serde")]
 mod json;
 mod lookup;
 mod message;
+mod namespace;
 mod options;
 mod socket;
 mod states;
@@ -88,9 +94,11 @@ pub use attribute::{Attribute, Attributes};
 pub use dump::{Dump, Entries, Family, Protocol, Tell};
 pub use entry::{Entry, EntryBuf, Shutdown, Timer, TimerKind};
 pub use error::{Error, ErrorKind, Malformed};
+pub use events::{Event, Events};
 pub use filter::{Filter, FilterError, FilterFact, FilterNames, FilterUnit, NoNames, SystemNames};
 pub use lookup::Lookup;
 pub use message::{Message, Messages, messages};
+pub use namespace::Namespace;
 pub use options::SocketOptions;
 pub use socket::{SharedSockDiag, SockDiag};
 pub use states::States;

@@ -8,4 +8,4 @@ mod running;
 #[path = "sys/unsupported.rs"]
 mod running;
 
-pub(crate) use running::{Netlink, cgroup_id, interface_index};
+pub(crate) use running::{Netlink, NetlinkEvents, cgroup_id, enter, interface_index};

@@ -1,16 +1,28 @@
-use std::{io, os::fd::OwnedFd, path::Path, time::Duration};
-
-use rustix::{
-    io::Errno,
-    net::{
-        AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, getsockname,
-        netlink::{SOCK_DIAG, SocketAddrNetlink},
-        recv, send, socket_with,
-        sockopt::{Timeout, set_socket_timeout},
-    },
+use std::{
+    fs::File,
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
-use crate::{Error, ErrorKind, conversation::Transport};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    net::{
+        AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect, getsockname,
+        netlink::{SOCK_DIAG, SocketAddrNetlink},
+        recv, send, socket_with,
+        sockopt::{
+            Timeout, set_socket_recv_buffer_size, set_socket_recv_buffer_size_force,
+            set_socket_timeout, socket_recv_buffer_size,
+        },
+    },
+    thread::{LinkNameSpaceType, move_into_link_name_space},
+};
+use tcpinfo::SocketMemory;
+
+use crate::{Error, ErrorKind, conversation::Transport, events::Source};
 
 /// A socket of `NETLINK_SOCK_DIAG` that hears the kernel and nobody else.
 #[derive(Debug)]
@@ -21,9 +33,7 @@ pub(crate) struct Netlink {
 impl Netlink {
     /// A socket that waits no longer than `timeout` for an answer, and its netlink port.
     pub(crate) fn open(timeout: Duration) -> Result<(Self, u32), Error> {
-        let (family, flags) = (AddressFamily::NETLINK, SocketFlags::CLOEXEC);
-        let socket =
-            socket_with(family, SocketType::RAW, flags, Some(SOCK_DIAG)).map_err(refusal)?;
+        let socket = socket().map_err(refusal)?;
         // Binds it to a port of the kernel's choice, and has the kernel refuse what other programs
         // send there.
         connect(&socket, &SocketAddrNetlink::new(0, 0)).map_err(refusal)?;
@@ -46,6 +56,111 @@ impl Transport for Netlink {
         let received = recv(&self.socket, buffer, RecvFlags::TRUNC);
         received.map(|(_, len)| len).map_err(io::Error::from)
     }
+}
+
+fn socket() -> rustix::io::Result<OwnedFd> {
+    let (family, flags) = (AddressFamily::NETLINK, SocketFlags::CLOEXEC);
+    socket_with(family, SocketType::RAW, flags, Some(SOCK_DIAG))
+}
+
+/// A socket of `NETLINK_SOCK_DIAG` that hears of TCP sockets that end.
+#[derive(Debug)]
+pub(crate) struct NetlinkEvents {
+    socket: OwnedFd,
+    buffer_bytes: usize,
+}
+
+/// `SKNLGRP_INET_TCP_DESTROY` and `SKNLGRP_INET6_TCP_DESTROY`, one bit each.
+const ENDS_OF_TCP: u32 = 1 << 0 | 1 << 2;
+
+impl NetlinkEvents {
+    /// A socket with room for this much, or what this user may have.
+    pub(crate) fn open(bytes: usize) -> Result<Self, Error> {
+        let socket = socket().map_err(refusal)?;
+        // The kernel takes twice of what it is asked for.
+        let asked = (bytes / 2).min(i32::MAX as usize / 2);
+        set_socket_recv_buffer_size_force(&socket, asked)
+            .or_else(|_| set_socket_recv_buffer_size(&socket, asked))
+            .map_err(refusal)?;
+        let buffer_bytes = socket_recv_buffer_size(&socket).map_err(refusal)?;
+        // From here on events come.
+        bind(&socket, &SocketAddrNetlink::new(0, ENDS_OF_TCP)).map_err(refusal)?;
+        // Nobody else's messages come.
+        connect(&socket, &SocketAddrNetlink::new(0, 0)).map_err(refusal)?;
+        Ok(Self { socket, buffer_bytes })
+    }
+
+    pub(crate) fn buffer_bytes(&self) -> usize {
+        self.buffer_bytes
+    }
+}
+
+impl Source for NetlinkEvents {
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let received = recv(&self.socket, buffer, RecvFlags::TRUNC | RecvFlags::DONTWAIT);
+        received.map(|(_, len)| len).map_err(io::Error::from)
+    }
+
+    fn wait(&self, timeout: Option<Duration>) -> io::Result<bool> {
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        let mut readable = [PollFd::new(&self.socket, PollFlags::IN)];
+        Ok(poll(&mut readable, timeout.as_ref())? > 0)
+    }
+
+    fn dropped(&self) -> Option<u32> {
+        SocketMemory::read(&self.socket).ok()?.dropped_packets
+    }
+}
+
+impl AsFd for NetlinkEvents {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// Moves this thread into the network namespace at the first of these paths at which there is something.
+pub(crate) fn enter(paths: &[PathBuf]) -> Result<(), Error> {
+    let mut missing = None;
+    for path in paths {
+        match File::open(path) {
+            Ok(file) => {
+                let network = Some(LinkNameSpaceType::Network);
+                return move_into_link_name_space(file.as_fd(), network).map_err(not_entered);
+            }
+            Err(os) if os.kind() == io::ErrorKind::NotFound => missing = Some(os),
+            Err(os) => return Err(not_opened(os)),
+        }
+    }
+    let os = missing.unwrap_or_else(|| io::ErrorKind::NotFound.into());
+    let detail = "there is none such; `ip netns` lists those with names, and /proc/PID/ns/net is \
+                  that of a process";
+    Err(Error::os(ErrorKind::NoNamespace, detail, os))
+}
+
+#[cold]
+fn not_opened(os: io::Error) -> Error {
+    match os.kind() {
+        io::ErrorKind::PermissionDenied => Error::os(
+            ErrorKind::NotPermitted,
+            "its file may not be opened; that of another user's process takes CAP_SYS_PTRACE",
+            os,
+        ),
+        _ => Error::os(ErrorKind::NoNamespace, "its file cannot be opened", os),
+    }
+}
+
+#[cold]
+fn not_entered(errno: Errno) -> Error {
+    let (kind, detail) = match errno {
+        Errno::PERM => (
+            ErrorKind::NotPermitted,
+            "entering it takes CAP_SYS_ADMIN, there and here; run it as root",
+        ),
+        Errno::INVAL => (ErrorKind::NoNamespace, "that file is no network namespace"),
+        Errno::NOSYS => (ErrorKind::Unsupported, "this kernel has no network namespaces"),
+        _ => (ErrorKind::Other, "it cannot be entered"),
+    };
+    Error::os(kind, detail, errno.into())
 }
 
 #[cold]

@@ -1,6 +1,6 @@
-use std::{io, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
-use crate::{Error, ErrorKind, conversation::Transport};
+use crate::{Error, ErrorKind, conversation::Transport, events::Source};
 
 /// There is none.
 #[derive(Debug)]
@@ -28,4 +28,36 @@ pub(crate) const fn interface_index(_: &str) -> Option<u32> {
 
 pub(crate) const fn cgroup_id(_: &str) -> Option<u64> {
     None
+}
+
+/// There are none.
+#[derive(Debug)]
+pub(crate) enum NetlinkEvents {}
+
+impl NetlinkEvents {
+    pub(crate) fn open(_: usize) -> Result<Self, Error> {
+        Err(Error::new(ErrorKind::Unsupported, "only Linux has NETLINK_SOCK_DIAG"))
+    }
+
+    pub(crate) fn buffer_bytes(&self) -> usize {
+        match *self {}
+    }
+}
+
+impl Source for NetlinkEvents {
+    fn receive(&self, _: &mut [u8]) -> io::Result<usize> {
+        match *self {}
+    }
+
+    fn wait(&self, _: Option<Duration>) -> io::Result<bool> {
+        match *self {}
+    }
+
+    fn dropped(&self) -> Option<u32> {
+        match *self {}
+    }
+}
+
+pub(crate) fn enter(_: &[PathBuf]) -> Result<(), Error> {
+    Err(Error::new(ErrorKind::Unsupported, "only Linux has network namespaces"))
 }

@@ -1,0 +1,52 @@
+//! Ends of connections, and other namespaces, in networks of the test's own.
+//!
+//! The process gives up its part in the host's network before it begins, where it may, so that nothing
+//! here touches it; all that is made ends with the process. Where that is not allowed the tests are
+//! ignored, and it is said why.
+
+use std::process::ExitCode;
+
+#[cfg(target_os = "linux")]
+mod churn;
+#[cfg(target_os = "linux")]
+mod namespaces;
+#[cfg(target_os = "linux")]
+mod scene;
+
+#[cfg(target_os = "linux")]
+fn trials() -> Vec<libtest_mimic::Trial> {
+    let missing = scene::leave_host().err();
+    if let Some(missing) = &missing {
+        eprintln!("every test is ignored: {missing}");
+    }
+    let trial = |(name, test): (&str, fn())| {
+        let run = move || {
+            test();
+            Ok(())
+        };
+        libtest_mimic::Trial::test(name, run).with_ignored_flag(missing.is_some())
+    };
+    [churn::ALL, namespaces::ALL].concat().into_iter().map(trial).collect()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn trials() -> Vec<libtest_mimic::Trial> {
+    let name = "other_systems_answer_that_they_cannot";
+    vec![libtest_mimic::Trial::test(name, || {
+        let own = sockdiag::Namespace::of_process(std::process::id());
+        for error in [
+            sockdiag::Events::open().unwrap_err(),
+            sockdiag::Events::open_in(&own).unwrap_err(),
+            sockdiag::SockDiag::open_in(&own).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), sockdiag::ErrorKind::Unsupported, "{error}");
+        }
+        Ok(())
+    })]
+}
+
+fn main() -> ExitCode {
+    // Before there is a second thread.
+    let trials = trials();
+    libtest_mimic::run(&libtest_mimic::Arguments::from_args(), trials).exit_code()
+}

@@ -1,0 +1,103 @@
+//! Sockets of other network namespaces.
+
+use std::{net::TcpListener, time::Duration};
+
+use rustix::thread::{CapabilitySet, CapabilitySets, gettid, set_capabilities};
+use sockdiag::{Dump, ErrorKind, Event, Events, Lookup, Namespace, SockDiag};
+
+use super::scene::{connect, in_network};
+
+pub(crate) const ALL: &[(&str, fn())] = &[
+    ("a_namespace_is_found_by_name_path_and_process", found),
+    ("what_is_no_namespace_is_said", missing),
+    ("a_missing_privilege_is_said", forbidden),
+];
+
+/// Takes every capability from the thread, and those that it makes.
+pub(crate) fn give_up_privileges() {
+    let none = CapabilitySet::empty();
+    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    set_capabilities(None, sets).unwrap();
+}
+
+fn found() {
+    in_network(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (client, server) = connect(&listener);
+        let lookup = Lookup::new(client.local_addr().unwrap(), client.peer_addr().unwrap());
+        let cookie = tcpinfo::cookie(&client).unwrap();
+        let lookup = lookup.cookie(cookie);
+        let id = u32::try_from(gettid().as_raw_nonzero().get()).unwrap();
+        let path = format!("/proc/{id}/ns/net");
+        std::fs::create_dir_all("/run/netns").unwrap();
+        std::os::unix::fs::symlink(&path, "/run/netns/blue").unwrap();
+
+        let named = Namespace::named("blue").unwrap();
+        let all = [named.clone(), Namespace::at(&path), Namespace::of_process(id)];
+        // From yet another network.
+        in_network(|| {
+            assert_eq!(SockDiag::open().unwrap().lookup(&lookup).unwrap(), None);
+            for namespace in &all {
+                let mut diag = SockDiag::open_in(namespace).unwrap();
+                assert!(diag.lookup(&lookup).unwrap().is_some(), "{namespace}");
+                let mut entries = diag.dump(&Dump::new()).unwrap();
+                let mut count = 0;
+                while let Some(entry) = entries.next() {
+                    entry.unwrap();
+                    count += 1;
+                }
+                assert_eq!(count, 3, "client, server and listener");
+            }
+            // The thread did not move.
+            assert_eq!(SockDiag::open().unwrap().lookup(&lookup).unwrap(), None);
+        });
+
+        let events = in_network(|| Events::open_in(&named).unwrap());
+        let more = Events::open_in_with_buffer(&named, 100_000).unwrap();
+        assert_eq!(more.buffer_bytes(), 100_000);
+        drop((client, server));
+        for mut events in [events, more] {
+            loop {
+                match events.next(Some(Duration::from_secs(20))).unwrap() {
+                    Some(Event::Ended(entry)) if entry.cookie() == cookie => break,
+                    Some(Event::Ended(_)) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    });
+}
+
+fn missing() {
+    for name in ["", ".", "..", "a/b", "a\0b"] {
+        assert_eq!(Namespace::named(name), None, "{name}");
+    }
+    for namespace in [
+        Namespace::named("none-such").unwrap(),
+        Namespace::at("/proc/self/ns/none-such"),
+        // One past the highest that a kernel gives.
+        Namespace::of_process(1 << 22 | 1),
+        Namespace::at("/proc/self/ns/mnt"),
+        Namespace::at("/dev/null"),
+        Namespace::at("/"),
+    ] {
+        let error = SockDiag::open_in(&namespace).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoNamespace, "{error}");
+        assert_eq!(error.namespace(), Some(&namespace));
+        assert!(error.os_error().is_some());
+        assert!(error.to_string().contains(&namespace.to_string()), "{error}");
+        assert_eq!(Events::open_in(&namespace).unwrap_err().kind(), ErrorKind::NoNamespace);
+    }
+}
+
+fn forbidden() {
+    in_network(|| {
+        give_up_privileges();
+        let own = Namespace::of_process(std::process::id());
+        let error = SockDiag::open_in(&own).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotPermitted, "{error}");
+        assert!(error.to_string().contains("CAP_SYS_"), "{error}");
+        let io: std::io::Error = error.into();
+        assert_eq!(io.kind(), std::io::ErrorKind::PermissionDenied);
+    });
+}

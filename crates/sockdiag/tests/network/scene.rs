@@ -1,0 +1,84 @@
+//! Networks of one's own, and connections in them.
+
+use std::{
+    ffi::CStr,
+    io,
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    thread,
+};
+
+/// Takes the process out of the host's network and mounts for good, and gives it the right to make
+/// others. Call it before any thread is started.
+///
+/// In a user namespace of its own it needs no privilege; root needs none of those.
+pub(crate) fn leave_host() -> Result<(), String> {
+    let apart = libc::CLONE_NEWNET | libc::CLONE_NEWNS;
+    // SAFETY: a plain system call that takes no pointers.
+    let user = unsafe { libc::geteuid() };
+    // SAFETY: as above.
+    let group = unsafe { libc::getegid() };
+    unshare(apart)
+        .or_else(|_| {
+            unshare(libc::CLONE_NEWUSER | apart)?;
+            // Files can be made by users with a number only.
+            std::fs::write("/proc/self/setgroups", "deny")?;
+            std::fs::write("/proc/self/uid_map", format!("0 {user} 1"))?;
+            std::fs::write("/proc/self/gid_map", format!("0 {group} 1"))
+        })
+        .map_err(|error| format!("a network namespace cannot be made: {error}"))?;
+    // What is mounted from here on is nobody else's.
+    mount(None, c"/", None, libc::MS_REC | libc::MS_PRIVATE)?;
+    mount(Some(c"tmpfs"), c"/run", Some(c"tmpfs"), 0)?;
+    bring_loopback_up().map_err(|error| format!("loopback cannot be brought up: {error}"))
+}
+
+fn unshare(what: i32) -> io::Result<()> {
+    // SAFETY: a plain system call that takes no pointers.
+    checked(unsafe { libc::unshare(what) })
+}
+
+fn mount(
+    source: Option<&CStr>,
+    target: &CStr,
+    kind: Option<&CStr>,
+    flags: libc::c_ulong,
+) -> Result<(), String> {
+    let pointer = |text: Option<&CStr>| text.map_or(std::ptr::null(), CStr::as_ptr);
+    let (from, kind) = (pointer(source), pointer(kind));
+    // SAFETY: the three are null or C strings that live through the call, and there is no data.
+    let status = unsafe { libc::mount(from, target.as_ptr(), kind, flags, std::ptr::null()) };
+    checked(status).map_err(|error| format!("{source:?} cannot be mounted at {target:?}: {error}"))
+}
+
+fn checked(status: i32) -> io::Result<()> {
+    if status < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Sets the flag `IFF_UP` of `lo` in the thread's network.
+fn bring_loopback_up() -> io::Result<()> {
+    let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    // `struct ifreq`: 16 bytes of name, and 24 of what is asked, which begins with the flags.
+    let mut request = [0u8; 40];
+    request[..2].copy_from_slice(b"lo");
+    request[16] = libc::IFF_UP as u8;
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&socket);
+    // SAFETY: the request reads one `ifreq`, which lives through the call.
+    checked(unsafe { libc::ioctl(fd, libc::SIOCSIFFLAGS as _, request.as_mut_ptr()) })
+}
+
+/// Runs something in a thread whose network is its own and empty, and goes with it.
+pub(crate) fn in_network<T: Send>(run: impl FnOnce() -> T + Send) -> T {
+    let inside = || {
+        unshare(libc::CLONE_NEWNET).unwrap();
+        bring_loopback_up().unwrap();
+        run()
+    };
+    thread::scope(|scope| scope.spawn(inside).join()).unwrap()
+}
+
+/// Who connected and who accepted.
+pub(crate) fn connect(listener: &TcpListener) -> (TcpStream, TcpStream) {
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    (client, server)
+}
