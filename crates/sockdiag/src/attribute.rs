@@ -29,6 +29,7 @@ pub(crate) mod number {
     pub(crate) const MARK: u16 = 15;
     pub(crate) const BBRINFO: u16 = 16;
     pub(crate) const CLASS_ID: u16 = 17;
+    pub(crate) const MD5SIG: u16 = 18;
     pub(crate) const ULP_INFO: u16 = 19;
     pub(crate) const CGROUP_ID: u16 = 21;
 }

@@ -67,6 +67,9 @@ pub(crate) struct Selection {
     /// Instead of both, for a kernel that does not know one of the program's instructions; none if it
     /// cannot be done without them.
     pub(crate) whole: Option<Predicate>,
+    /// Instead of all, for sockets that no kernel chose from; and whether it can say all that is asked.
+    pub(crate) recorded: Option<Predicate>,
+    pub(crate) can_be_replayed: bool,
 }
 
 impl Default for Selection {
@@ -81,6 +84,8 @@ impl Default for Selection {
             bytecode: Vec::new(),
             rest: None,
             whole: None,
+            recorded: None,
+            can_be_replayed: true,
         }
     }
 }
@@ -299,6 +304,25 @@ impl Dump {
         self.states.admit(entry) && predicate.as_ref().is_none_or(|is_wanted| is_wanted(entry))
     }
 
+    /// The same of a recorded socket.
+    pub(crate) fn admits_recorded(&self, entry: &Entry<'_>) -> bool {
+        let is_of_family = match self.family {
+            None => true,
+            Some(Family::Ipv4) => entry.local_addr().is_ipv4(),
+            Some(Family::Ipv6) => entry.local_addr().is_ipv6(),
+        };
+        let is_wanted = self.selection.recorded.as_ref();
+        is_of_family
+            && self.is_of(entry.protocol_listed())
+            && self.states.admit(entry)
+            && is_wanted.is_none_or(|is_wanted| is_wanted(entry))
+    }
+
+    /// Whether the filter can be applied without a kernel.
+    pub(crate) const fn can_be_replayed(&self) -> bool {
+        self.selection.can_be_replayed
+    }
+
     /// The request for one of the lists that this takes; `None` if there are no more. Numbers come later.
     pub(crate) fn request(&self, pass: usize, with_bytecode: bool) -> Option<Vec<u8>> {
         let selection = &self.selection;
@@ -358,7 +382,7 @@ impl Dump {
 const REQ_BYTECODE: u16 = 1;
 const REQ_PROTOCOL: u16 = 3;
 
-const IPPROTO_MPTCP: u32 = 262;
+pub(crate) const IPPROTO_MPTCP: u32 = 262;
 
 /// Appends an attribute whose payload is a multiple of four bytes long.
 fn put_attribute(request: &mut Vec<u8>, number: u16, payload: &[u8]) {

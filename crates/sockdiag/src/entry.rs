@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// `sizeof(struct inet_diag_msg)`.
-const HEAD_LEN: usize = 72;
+pub(crate) const HEAD_LEN: usize = 72;
 
 /// What the kernel tells of one socket: the bytes as they came, decoded on access.
 ///
@@ -49,12 +49,32 @@ const HEAD_LEN: usize = 72;
 /// drop(diag);
 /// assert!(kept.entry().inode().is_some());
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct Entry<'a> {
     head: &'a [u8; HEAD_LEN],
     attributes: &'a [u8],
     protocol: Protocol,
+    origin: Origin,
 }
+
+/// Which kernel told it: one word of its facts cannot be read without knowing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The one that runs.
+    Running,
+    /// Another, of this major version; zero if that is not known.
+    Kernel(u8),
+}
+
+/// Entries are equal if the same was told, by whichever kernel.
+impl PartialEq for Entry<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        let same = self.head == other.head && self.attributes == other.attributes;
+        same && self.protocol == other.protocol
+    }
+}
+
+impl Eq for Entry<'_> {}
 
 impl<'a> Entry<'a> {
     /// Takes over the [payload](crate::Message::payload) of a message about a socket, in this machine's
@@ -78,7 +98,8 @@ impl<'a> Entry<'a> {
     #[inline]
     pub(crate) fn unchecked(bytes: &'a [u8]) -> Option<Self> {
         let (head, attributes) = bytes.split_first_chunk()?;
-        Some(Self { head, attributes, protocol: Protocol::Tcp })
+        let (protocol, origin) = (Protocol::Tcp, Origin::Running);
+        Some(Self { head, attributes, protocol, origin })
     }
 
     /// The same of a list of this protocol's sockets; they do not say it themselves.
@@ -88,12 +109,33 @@ impl<'a> Entry<'a> {
         self
     }
 
+    pub(crate) const fn protocol_listed(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// The same of another kernel.
+    #[inline]
+    pub(crate) const fn from(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
+    }
+
+    /// The same without so many bytes of attributes in front.
+    pub(crate) fn without_first(mut self, len: usize) -> Self {
+        self.attributes = self.attributes.get(len..).unwrap_or_default();
+        self
+    }
+
+    pub(crate) const fn head(&self) -> &'a [u8; HEAD_LEN] {
+        self.head
+    }
+
     /// A copy to keep: one heap allocation.
     pub fn to_buf(&self) -> EntryBuf {
         let mut bytes = Vec::with_capacity(HEAD_LEN + self.attributes.len());
         bytes.extend_from_slice(self.head);
         bytes.extend_from_slice(self.attributes);
-        EntryBuf { bytes: bytes.into_boxed_slice(), protocol: self.protocol }
+        EntryBuf { bytes: bytes.into_boxed_slice(), protocol: self.protocol, origin: self.origin }
     }
 
     const fn family(&self) -> u8 {
@@ -231,12 +273,15 @@ impl<'a> Entry<'a> {
     /// The kernel's own structure of the connection's facts, the same as `getsockopt(TCP_INFO)` reads;
     /// absent of [small](Self::is_mini) sockets. `INET_DIAG_INFO`.
     ///
-    /// The entry is taken for one of the running kernel; of another machine's, ask
+    /// An entry of [bytes](Self::from_bytes) is taken for one of the running kernel; of another's, ask
     /// [`LinuxTcpInfo::from_bytes`] for the bytes of attribute 2.
     #[inline]
     pub fn native_tcp_info(&self) -> Option<LinuxTcpInfo> {
         let bytes = self.payload(number::INFO).filter(|_| !self.is_mptcp())?;
-        Some(LinuxTcpInfo::from_running_kernel(bytes))
+        Some(match self.origin {
+            Origin::Running => LinuxTcpInfo::from_running_kernel(bytes),
+            Origin::Kernel(major) => LinuxTcpInfo::from_bytes(bytes).with_kernel_major(major),
+        })
     }
 
     /// The connection's facts, portable, with the name of the congestion control; absent of
@@ -434,18 +479,27 @@ impl fmt::Debug for Numbers<'_> {
 }
 
 /// An [`Entry`] to keep.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct EntryBuf {
     bytes: Box<[u8]>,
     protocol: Protocol,
+    origin: Origin,
 }
+
+impl PartialEq for EntryBuf {
+    fn eq(&self, other: &Self) -> bool {
+        self.entry() == other.entry()
+    }
+}
+
+impl Eq for EntryBuf {}
 
 impl EntryBuf {
     /// What the kernel told.
     pub fn entry(&self) -> Entry<'_> {
         // Made of an entry, so the bytes are never fewer.
         let (head, attributes) = self.bytes.split_first_chunk().unwrap_or((&[0; HEAD_LEN], &[]));
-        Entry { head, attributes, protocol: self.protocol }
+        Entry { head, attributes, protocol: self.protocol, origin: self.origin }
     }
 }
 

@@ -25,6 +25,7 @@ struct Inner {
     kind: ErrorKind,
     lookup: Option<Lookup>,
     namespace: Option<Namespace>,
+    is_of_recording: bool,
     detail: &'static str,
     source: Source,
 }
@@ -55,7 +56,7 @@ pub enum ErrorKind {
     TimedOut,
     /// The answer is longer than the buffer, and its end is lost.
     Truncated,
-    /// The answer is none that the kernel's headers describe.
+    /// The answer is none that the kernel's headers describe, or a file no recording.
     Malformed,
     /// Anything else that the operating system said.
     Other,
@@ -72,7 +73,16 @@ impl Error {
 
     #[cold]
     fn of(kind: ErrorKind, detail: &'static str, source: Source) -> Self {
-        Self { inner: Box::new(Inner { kind, lookup: None, namespace: None, detail, source }) }
+        Self {
+            inner: Box::new(Inner {
+                kind,
+                lookup: None,
+                namespace: None,
+                is_of_recording: false,
+                detail,
+                source,
+            }),
+        }
     }
 
     /// The same, with what was asked.
@@ -86,6 +96,13 @@ impl Error {
     #[cold]
     pub(crate) fn in_namespace(mut self, namespace: &Namespace) -> Self {
         self.inner.namespace = Some(namespace.clone());
+        self
+    }
+
+    /// The same of a file instead of the kernel.
+    #[cold]
+    pub(crate) fn of_recording(mut self) -> Self {
+        self.inner.is_of_recording = true;
         self
     }
 
@@ -115,11 +132,12 @@ impl Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, lookup, namespace, detail, source } = &*self.inner;
+        let Inner { kind, lookup, namespace, is_of_recording, detail, source } = &*self.inner;
         f.debug_struct("Error")
             .field("kind", kind)
             .field("lookup", lookup)
             .field("namespace", namespace)
+            .field("is_of_recording", is_of_recording)
             .field("detail", detail)
             .field("source", source)
             .finish()
@@ -128,13 +146,17 @@ impl fmt::Debug for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { lookup, namespace, detail, source, .. } = &*self.inner;
+        let Inner { lookup, namespace, is_of_recording, detail, source, .. } = &*self.inner;
         match lookup {
             Some(lookup) => write!(f, "cannot look up {lookup}")?,
+            None if *is_of_recording => f.write_str("cannot read the recording")?,
             None => f.write_str("cannot ask the kernel for its sockets")?,
         }
         if let Some(namespace) = namespace {
             write!(f, " in the network namespace {namespace}")?;
+        }
+        if let (true, Source::Malformed(malformed)) = (*is_of_recording, source) {
+            return write!(f, ": {malformed}");
         }
         write!(f, ": {detail}")?;
         match source {
@@ -188,6 +210,12 @@ impl Malformed {
     #[cold]
     pub(crate) const fn new(offset: usize, what: &'static str) -> Self {
         Self { offset, what }
+    }
+
+    /// The same of bytes that begin further on.
+    pub(crate) const fn moved_by(mut self, offset: usize) -> Self {
+        self.offset = self.offset.saturating_add(offset);
+        self
     }
 
     /// Where in the bytes it shows.

@@ -184,7 +184,7 @@ impl Filter {
         let compiled = match compile::compile(self) {
             Ok(compiled) => compiled,
             Err(obstacle) => {
-                return Selection { obstacle: Some(obstacle), ..Selection::default() };
+                return Selection { obstacle: Some(obstacle), ..self.of_recordings() };
             }
         };
         let predicate =
@@ -211,6 +211,18 @@ impl Filter {
             bytecode: compiled.bytecode.unwrap_or_default(),
             rest: compiled.rest.map(predicate),
             whole: has_substitute.then(|| predicate(self.clone())),
+            ..self.of_recordings()
+        }
+    }
+
+    /// How recorded sockets are looked at.
+    fn of_recordings(&self) -> Selection {
+        let filter = self.clone();
+        let is_live = |condition: &Condition| matches!(condition, Condition::Autobound);
+        Selection {
+            recorded: Some(Arc::new(move |entry| filter.matches(entry))),
+            can_be_replayed: !self.0.mentions(&is_live),
+            ..Selection::default()
         }
     }
 

@@ -13,6 +13,7 @@ pub(crate) const HEADER_LEN: usize = 16;
 
 /// Numbers of `linux/netlink.h` and `linux/sock_diag.h`.
 pub(crate) mod kind {
+    pub(crate) const NOOP: u16 = 1;
     pub(crate) const ERROR: u16 = 2;
     pub(crate) const DONE: u16 = 3;
     pub(crate) const OVERRUN: u16 = 4;

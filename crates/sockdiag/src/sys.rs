@@ -8,4 +8,6 @@ mod running;
 #[path = "sys/unsupported.rs"]
 mod running;
 
-pub(crate) use running::{Netlink, NetlinkEvents, cgroup_id, enter, interface_index};
+pub(crate) use running::{
+    Netlink, NetlinkEvents, cgroup_id, enter, interface_index, kernel_release,
+};

@@ -204,3 +204,8 @@ pub(crate) fn cgroup_id(path: &str) -> Option<u64> {
     let metadata = std::fs::metadata(Path::new(root).join(inner)).ok()?;
     metadata.is_dir().then(|| metadata.ino())
 }
+
+/// As `uname -r` has it.
+pub(crate) fn kernel_release() -> String {
+    rustix::system::uname().release().to_string_lossy().into_owned()
+}

@@ -16,6 +16,8 @@ mod links;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod lists;
 #[cfg(any(target_os = "linux", target_os = "android"))]
+mod recordings;
+#[cfg(any(target_os = "linux", target_os = "android"))]
 mod scene;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod ss;
@@ -30,6 +32,7 @@ fn trials() -> Vec<libtest_mimic::Trial> {
         identity::tests(),
         links::tests(),
         lists::tests(),
+        recordings::tests(),
         ss::tests(),
         states::tests(),
     ]
