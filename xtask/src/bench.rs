@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 mod bare;
+mod beside;
 mod cost;
 mod counting_allocator;
 mod figures;

@@ -15,6 +15,8 @@ mod headers;
 mod kernels;
 mod loom;
 mod miri;
+#[cfg_attr(not(target_os = "linux"), path = "population/elsewhere.rs")]
+mod population;
 mod schema;
 mod tools;
 mod wine;
@@ -44,6 +46,10 @@ enum Chore {
     Headers(headers::Args),
     /// Try what threads share in conniver in every order of their steps
     Loom(loom::Args),
+    /// Run a program beside many connections, in a network of their own
+    Population(population::Args),
+    #[command(hide = true)]
+    PopulationHold(population::HoldArgs),
     /// Run the decoders' tests under Miri, also as a big-endian machine
     Miri(miri::Args),
 }
@@ -58,6 +64,8 @@ fn main() -> ExitCode {
         Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Headers(args) => headers::run(&args),
         Chore::Loom(args) => loom::run(&args),
+        Chore::Population(args) => population::run(&args),
+        Chore::PopulationHold(args) => population::hold(&args),
         Chore::Miri(args) => miri::run(&args),
     }
 }

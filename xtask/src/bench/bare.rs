@@ -144,3 +144,58 @@ impl BareNetlink {
         black_box(&self.answer);
     }
 }
+
+/// A netlink socket and the request for a list of everything, to receive and not to look at.
+pub(super) struct BareDump {
+    socket: OwnedFd,
+    /// A header and `struct inet_diag_req`.
+    request: [u8; 76],
+    answer: Vec<u8>,
+}
+
+impl BareDump {
+    pub(super) fn new() -> io::Result<Self> {
+        let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
+        // SAFETY: a plain system call that takes no pointers.
+        let fd = unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_SOCK_DIAG) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the descriptor was just made and belongs to nobody else.
+        let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+        let mut request = [0; 76];
+        let mut put = |offset: usize, bytes: &[u8]| {
+            request[offset..offset + bytes.len()].copy_from_slice(bytes);
+        };
+        put(0, &76u32.to_ne_bytes());
+        // TCPDIAG_GETSOCK, NLM_F_REQUEST and NLM_F_DUMP.
+        put(4, &18u16.to_ne_bytes());
+        put(6, &0x301u16.to_ne_bytes());
+        // All that bits ask for but the older memory; all states.
+        put(19, &[0x7e]);
+        put(68, &0x3ffeu32.to_ne_bytes());
+        Ok(Self { socket, request, answer: vec![0; 32 * 1024] })
+    }
+
+    /// Receives the list; how many bytes it has.
+    pub(super) fn receive(&mut self) -> usize {
+        let (socket, request) = (black_box(self.socket.as_raw_fd()), black_box(&self.request));
+        // SAFETY: the socket is open, and the request lives through the call.
+        let sent = unsafe { libc::send(socket, request.as_ptr().cast(), request.len(), 0) };
+        assert_eq!(sent, 76, "the kernel takes requests");
+        let mut total = 0;
+        loop {
+            let (start, len) = (self.answer.as_mut_ptr(), self.answer.len());
+            // SAFETY: the socket is open, and the kernel writes at most `len` bytes, which the buffer
+            // has.
+            let received = unsafe { libc::recv(socket, start.cast(), len, 0) };
+            let received = usize::try_from(received).expect("the kernel answers with a list");
+            total += received;
+            // The end is a message of its own: length 20, NLMSG_DONE.
+            let end = &self.answer[received.saturating_sub(20)..received];
+            if end[..4] == 20u32.to_ne_bytes() && end[4..6] == 3u16.to_ne_bytes() {
+                return total;
+            }
+        }
+    }
+}

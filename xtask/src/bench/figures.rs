@@ -70,6 +70,14 @@ pub(super) const FIGURES: &[Figure] = &[
         measure: sockdiag::shared,
     },
     Figure {
+        name: "sockdiag.dump",
+        what: "a list of 100,000 sockets and every fact of each; floor: receiving the same list",
+        unit: Unit::Nanoseconds,
+        // None a socket.
+        target: Target { limit: Limit::TimesFloor(1.10), allocs: Some(8.0) },
+        measure: sockdiag::dump,
+    },
+    Figure {
         name: "conn.io",
         what: "one read or one write, the worse, over a null stream; floor: the bare call",
         unit: Unit::Nanoseconds,
