@@ -16,6 +16,8 @@ mod links;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod lists;
 #[cfg(any(target_os = "linux", target_os = "android"))]
+mod owners;
+#[cfg(any(target_os = "linux", target_os = "android"))]
 mod recordings;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod scene;
@@ -32,6 +34,7 @@ fn trials() -> Vec<libtest_mimic::Trial> {
         identity::tests(),
         links::tests(),
         lists::tests(),
+        owners::tests(),
         recordings::tests(),
         ss::tests(),
         states::tests(),
