@@ -8,6 +8,7 @@
 
 pub mod certificate;
 pub mod congestion;
+pub mod filter;
 mod input;
 mod json;
 pub mod portable;

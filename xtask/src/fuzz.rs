@@ -48,6 +48,8 @@ enum Steering {
     Congestion,
     /// Whether it is one socket or a datagram of messages.
     SockDiag,
+    /// Whether it is any text or one made of words, and how long it is.
+    Filter,
     /// Whether it is any bytes, a certificate, or a damaged one.
     Certificate,
 }
@@ -119,6 +121,13 @@ const TARGETS: &[Target] = &[
         max_len: 1 + 1100,
         // Of the facts within.
         lengths: &[104, 232, 280],
+    },
+    Target {
+        name: "filter",
+        steering: Steering::Filter,
+        max_len: 2 + 255 + 4 * 12,
+        // Of the text and the sockets behind.
+        lengths: &[4, 12, 30, 90],
     },
     Target {
         name: "certificate",
@@ -242,6 +251,9 @@ impl Target {
                 .collect(),
             Steering::Congestion => (0..10).map(|name| vec![name]).collect(),
             Steering::SockDiag => (0..2).map(|which| vec![which]).collect(),
+            Steering::Filter => {
+                [[0, 20], [1, 6], [1, 20]].map(|steering| steering.to_vec()).to_vec()
+            }
             Steering::Certificate => (0..3).map(|which| vec![which]).collect(),
         };
         steerings.into_iter().flat_map(move |steering| {
