@@ -230,7 +230,7 @@ fn is_privileged() -> bool {
 fn matching() {
     let population = Population::new(1);
     let mut selected = 0;
-    for text in some(&texts(&population, false), 200) {
+    for text in some(&texts(&population, false), 120) {
         let filter: Filter = text.parse().unwrap_or_else(|error| panic!("{error}"));
         let before = population.select(&Dump::new());
         let found: BTreeSet<_> =
@@ -246,13 +246,13 @@ fn matching() {
         assert_eq!(&found & &lasting, expected, "{text}");
         selected += usize::from(!expected.is_empty() && expected.len() < lasting.len());
     }
-    assert!(selected > 50, "most texts select everything or nothing: {selected}");
+    assert!(selected > 30, "most texts select everything or nothing: {selected}");
 }
 
 fn as_ss() {
     let population = Population::new(2);
     let mut selected = 0;
-    for text in some(&texts(&population, true), 120) {
+    for text in some(&texts(&population, true), 60) {
         let filter: Filter = text.parse().unwrap_or_else(|error| panic!("{error}"));
         let before = population.select(&Dump::new());
         let output = Command::new("ss").args(["-tanHeO", &text]).output().unwrap();
@@ -274,7 +274,7 @@ fn as_ss() {
         assert_eq!(&ours & &lasting, &theirs & &lasting, "{text}");
         selected += usize::from(!ours.is_empty() && ours.len() < lasting.len());
     }
-    assert!(selected > 30, "most texts select everything or nothing: {selected}");
+    assert!(selected > 15, "most texts select everything or nothing: {selected}");
 }
 
 fn told() {
