@@ -1,0 +1,103 @@
+//! The command line.
+
+mod generate;
+mod list;
+mod lookup;
+mod schema;
+mod select;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+pub(crate) use generate::Generated;
+pub(crate) use list::{Color, Format, ListArgs};
+pub(crate) use lookup::LookupArgs;
+pub(crate) use schema::SchemaArgs;
+pub(crate) use select::{Family, SelectArgs};
+
+/// Shows every TCP connection of this machine with all that the kernel knows of it.
+///
+/// Without a command it lists them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "conniver",
+    version,
+    max_term_width = 80,
+    args_override_self = true,
+    args_conflicts_with_subcommands = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
+
+    /// Print what lets a shell complete these options, or the manual page, and end
+    #[arg(long, value_enum, value_name = "WHAT", exclusive = true)]
+    pub(crate) generate: Option<Generated>,
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List connections and listeners; the same as without a command
+    List(Box<ListArgs>),
+    /// Tell everything of one connection, found by its two addresses
+    Lookup(LookupArgs),
+    /// Explain every field that the kernel may tell of a connection
+    Schema(SchemaArgs),
+}
+
+impl Cli {
+    /// Reads the arguments of this process; on a usage error, or for --help, it ends here.
+    pub(crate) fn from_process() -> Self {
+        let matches = definition().get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// The command line with all that its help says.
+pub(crate) fn definition() -> clap::Command {
+    Cli::command().after_long_help(EXAMPLES)
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  conniver
+          connections of this machine, as wide as the terminal
+  conniver -p --sort -rtt --limit 20
+          the twenty slowest and the programs that hold them
+  conniver -i dst 10.0.0.0/8 and dport = :443
+          everything the kernel knows of some, chosen in the language of ss
+  conniver -s
+          how many there are, by state, family and congestion control
+  conniver --format jsonl --process | jq 'select(.info.retransmits > 0)'
+          one object a connection, for programs
+  conniver --save before.dump; conniver --from before.dump -i
+          kept, and looked at later or on another machine
+  conniver lookup 10.0.0.1:443 10.0.0.7:51534
+          one connection, without a look at the others
+
+Exit codes:
+    0  done; also if nothing was found, except by lookup
+    1  something failed, or lookup found nothing
+    2  the command line makes no sense
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_command_it_lists() {
+        let cli = Cli::try_parse_from(["conniver", "-4", "dport", "=", ":443"]).unwrap();
+        assert!(cli.command.is_none() && cli.list.select.filter.len() == 3);
+        let cli = Cli::try_parse_from(["conniver", "list", "-4"]).unwrap();
+        assert!(matches!(cli.command, Some(Command::List(_))));
+    }
+}

@@ -1,0 +1,90 @@
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::SelectArgs;
+
+/// The part of the help.
+const SHOWN: &str = "What is shown";
+
+/// The arguments of `list`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+
+    /// Show the programs that hold each socket
+    #[arg(help_heading = SHOWN, short, long)]
+    pub(crate) process: bool,
+
+    /// Show everything, each field by its name: the same as --format long
+    #[arg(help_heading = SHOWN, short = 'i', long, conflicts_with = "format")]
+    pub(crate) info: bool,
+
+    /// Count instead of listing
+    #[arg(help_heading = SHOWN, short, long, conflicts_with_all = ["info", "columns", "sort", "limit"])]
+    pub(crate) summary: bool,
+
+    /// The columns of the table, or of csv; "help" lists them
+    ///
+    /// A "+" in front adds to those that are shown anyway.
+    #[arg(help_heading = SHOWN, short, long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) columns: Vec<String>,
+
+    /// Order by a column; with "-" in front the largest first
+    #[arg(help_heading = SHOWN, long, value_name = "[-]COLUMN", allow_hyphen_values = true)]
+    pub(crate) sort: Option<String>,
+
+    /// Show this many at most
+    #[arg(help_heading = SHOWN, long, value_name = "NUMBER")]
+    pub(crate) limit: Option<usize>,
+
+    /// In which form
+    #[arg(help_heading = SHOWN, long, value_enum)]
+    format: Option<Format>,
+
+    /// Leave the line with the names of columns out
+    #[arg(help_heading = SHOWN, short = 'H', long)]
+    pub(crate) no_header: bool,
+
+    /// When to use colours
+    #[arg(help_heading = SHOWN, long, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    pub(crate) color: Color,
+
+    /// Write what the kernel told to this file, for --from, instead of showing it
+    #[arg(
+        help_heading = SHOWN, long, value_name = "FILE",
+        conflicts_with_all = ["process", "info", "summary", "columns", "sort", "limit", "format", "no_header"],
+    )]
+    pub(crate) save: Option<PathBuf>,
+}
+
+impl ListArgs {
+    pub(crate) fn format(&self) -> Format {
+        if self.info { Format::Long } else { self.format.unwrap_or(Format::Table) }
+    }
+}
+
+/// How sockets are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A line each, in columns
+    Table,
+    /// Everything, each field by its name
+    Long,
+    /// One array of objects
+    Json,
+    /// One object a line
+    Jsonl,
+    /// Comma-separated values
+    Csv,
+}
+
+/// When output is coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    Always,
+    Never,
+}

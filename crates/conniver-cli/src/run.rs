@@ -1,0 +1,46 @@
+//! From the command line to the exit code.
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use crate::{
+    cli::{Cli, Command},
+    error::Error,
+    escape, list, lookup, schema,
+};
+
+/// Does what was asked for and says how it went.
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    let done = match (cli.generate, cli.command) {
+        (Some(what), _) => what.print(),
+        (None, None) => list::run(&cli.list),
+        (None, Some(Command::List(arguments))) => list::run(&arguments),
+        (None, Some(Command::Lookup(arguments))) => lookup::run(&arguments),
+        (None, Some(Command::Schema(arguments))) => schema::run(&arguments),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            if !matches!(error, Error::Unwanted) {
+                complain(&error.to_string());
+            }
+            error.exit_code()
+        }
+    }
+}
+
+/// One line on the standard error. If even that is closed, the exit code must do.
+pub(crate) fn complain(text: &str) {
+    let line = escape::line(text);
+    // What was asked for may be of any length.
+    let end = line.char_indices().nth(MAX_COMPLAINT_LEN).map(|(end, _)| end);
+    let line = match end {
+        Some(end) => format!("conniver: {}…\n", &line[..end]),
+        None => format!("conniver: {line}\n"),
+    };
+    let _ = io::stderr().write_all(line.as_bytes());
+}
+
+const MAX_COMPLAINT_LEN: usize = 2_000;

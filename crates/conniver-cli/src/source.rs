@@ -1,0 +1,1 @@
+//! Where sockets come from: the kernel, here or in another network namespace, or a recording.
