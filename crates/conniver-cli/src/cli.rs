@@ -12,7 +12,7 @@ pub(crate) use generate::Generated;
 pub(crate) use list::{Color, Format, ListArgs};
 pub(crate) use lookup::LookupArgs;
 pub(crate) use schema::SchemaArgs;
-pub(crate) use select::{Family, SelectArgs};
+pub(crate) use select::{Family, Network, Ports, SelectArgs};
 
 /// Shows every TCP connection of this machine with all that the kernel knows of it.
 ///

@@ -7,6 +7,8 @@ use std::{fmt, io, process::ExitCode};
 pub(crate) enum Error {
     /// The command line makes no sense.
     Usage(String),
+    /// A filter is none, with a mark where, on lines of their own.
+    Unreadable(String),
     /// Anything else.
     Failure(String),
     /// The reader of the output has seen enough, as in `conniver | head`.
@@ -32,7 +34,7 @@ impl Error {
 
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Usage(_) => ExitCode::from(2),
+            Self::Usage(_) | Self::Unreadable(_) => ExitCode::from(2),
             Self::Failure(_) => ExitCode::FAILURE,
             Self::Unwanted => ExitCode::SUCCESS,
         }
@@ -42,7 +44,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(message) | Self::Failure(message) => f.write_str(message),
+            Self::Usage(message) | Self::Unreadable(message) | Self::Failure(message) => {
+                f.write_str(message)
+            }
             Self::Unwanted => f.write_str("nobody reads the output"),
         }
     }
@@ -57,9 +61,6 @@ impl From<sockdiag::Error> for Error {
             sockdiag::ErrorKind::Unsupported => {
                 "; the connections of this system cannot be listed yet, only those of Linux, or of a \
                  recording with --from FILE"
-            }
-            sockdiag::ErrorKind::NotPermitted => {
-                "; a security policy such as seccomp or SELinux forbids it: run this outside of it"
             }
             _ => "",
         };

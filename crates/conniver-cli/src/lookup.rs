@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use sockdiag::{Lookup, SockDiag};
 
-use crate::{cli::LookupArgs, error::Error, output, run::complain};
+use crate::{
+    cli::LookupArgs, column::Row, error::Error, json, list::Long, output, process::Processes,
+    run::complain,
+};
 
 pub(crate) fn run(arguments: &LookupArgs) -> Result<ExitCode, Error> {
     let mut lookup = Lookup::new(arguments.local, arguments.remote);
@@ -19,6 +22,19 @@ pub(crate) fn run(arguments: &LookupArgs) -> Result<ExitCode, Error> {
         complain(&format!("{lookup}: there is no such connection in this network namespace"));
         return Ok(ExitCode::FAILURE);
     };
-    output::print(&format!("{entry:?}\n"))?;
+    let processes = arguments.process.then(Processes::scan).transpose()?;
+    let holders = processes.as_ref().map(|processes| processes.holders(entry.inode()));
+    let row = Row::new(entry, holders);
+    let mut out = Vec::new();
+    if arguments.json {
+        json::put(&row, &mut out);
+        out.push(b'\n');
+    } else {
+        Long { width: output::width() }.put(&row, &mut out);
+    }
+    output::print(out)?;
+    if let Some(why) = processes.as_ref().and_then(Processes::missed) {
+        complain(&why);
+    }
     Ok(ExitCode::SUCCESS)
 }

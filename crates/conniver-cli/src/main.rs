@@ -3,14 +3,19 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod column;
 mod error;
 mod escape;
+mod json;
 mod list;
 mod lookup;
 mod output;
+mod process;
 mod run;
 mod schema;
 mod source;
+mod text;
+mod user;
 
 use std::process::ExitCode;
 

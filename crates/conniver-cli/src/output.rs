@@ -7,9 +7,9 @@ use anstream::{AutoStream, ColorChoice};
 use crate::error::Error;
 
 /// Writes all of a short text.
-pub(crate) fn print(text: &str) -> Result<(), Error> {
+pub(crate) fn print(text: impl AsRef<[u8]>) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| failed(&error))
+    stdout.write_all(text.as_ref()).and_then(|()| stdout.flush()).map_err(|error| failed(&error))
 }
 
 /// What could not be written to the standard output.

@@ -23,8 +23,15 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {
-            if !matches!(error, Error::Unwanted) {
-                complain(&error.to_string());
+            match &error {
+                Error::Unwanted => {}
+                Error::Unreadable(message) => {
+                    // The mark stands below its place, so the first line must not be indented either.
+                    let mut lines = message.lines();
+                    complain(lines.next().unwrap_or_default());
+                    lines.for_each(|line| write_line(&escape::line(line)));
+                }
+                other => complain(&other.to_string()),
             }
             error.exit_code()
         }
@@ -36,11 +43,14 @@ pub(crate) fn complain(text: &str) {
     let line = escape::line(text);
     // What was asked for may be of any length.
     let end = line.char_indices().nth(MAX_COMPLAINT_LEN).map(|(end, _)| end);
-    let line = match end {
-        Some(end) => format!("conniver: {}…\n", &line[..end]),
-        None => format!("conniver: {line}\n"),
-    };
-    let _ = io::stderr().write_all(line.as_bytes());
+    match end {
+        Some(end) => write_line(&format!("conniver: {}…", &line[..end])),
+        None => write_line(&format!("conniver: {line}")),
+    }
+}
+
+fn write_line(line: &str) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 const MAX_COMPLAINT_LEN: usize = 2_000;

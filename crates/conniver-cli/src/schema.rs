@@ -23,7 +23,7 @@ pub(crate) fn run(arguments: &SchemaArgs) -> Result<ExitCode, Error> {
     } else {
         text(&fields)
     };
-    output::print(&text)?;
+    output::print(text)?;
     Ok(ExitCode::SUCCESS)
 }
 

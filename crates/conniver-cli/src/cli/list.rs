@@ -52,6 +52,9 @@ pub(crate) struct ListArgs {
     pub(crate) color: Color,
 
     /// Write what the kernel told to this file, for --from, instead of showing it
+    ///
+    /// Of all sockets, unless some are chosen; "-" for the standard output. "ss" reads it, too, from the
+    /// file that TCPDIAG_FILE names.
     #[arg(
         help_heading = SHOWN, long, value_name = "FILE",
         conflicts_with_all = ["process", "info", "summary", "columns", "sort", "limit", "format", "no_header"],

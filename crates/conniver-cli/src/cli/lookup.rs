@@ -19,6 +19,10 @@ pub(crate) struct LookupArgs {
     #[arg(long, value_name = "INDEX")]
     pub(crate) interface: Option<u32>,
 
+    /// Show the programs that hold it
+    #[arg(short, long)]
+    pub(crate) process: bool,
+
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,

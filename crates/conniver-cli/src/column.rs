@@ -1,0 +1,179 @@
+//! The one catalogue of what can be shown of a socket: by the table, as comma-separated values, to
+//! sort by.
+
+mod catalogue;
+mod value;
+
+use std::fmt::Write as _;
+
+use sockdiag::{Entry, Tell};
+use tcpinfo::native::linux::LinuxTcpInfo;
+
+pub(crate) use catalogue::{
+    all, each_info_field, each_memory_field, each_option, send_rate, usual,
+};
+pub(crate) use value::{Key, Value, of_reading};
+
+use crate::{error::Error, process::Holders};
+
+/// One thing that can be shown of a socket.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Column {
+    /// How it is asked for.
+    pub(crate) name: &'static str,
+    /// What stands above it.
+    pub(crate) heading: &'static str,
+    pub(crate) help: &'static str,
+    pub(crate) unit: Unit,
+    /// What the kernel has to be asked for.
+    pub(crate) tell: Tell,
+    /// Whether the processes have to be looked through.
+    pub(crate) needs_holders: bool,
+    pub(crate) value: for<'a> fn(&Row<'a>) -> Value<'a>,
+}
+
+/// What a number counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// It is none: text, which stands to the left.
+    Text,
+    /// A number of something, or of nothing in particular.
+    Count,
+    Bytes,
+    BytesPerSecond,
+    Time,
+    /// A part of a whole.
+    Share,
+    /// A factor.
+    Factor,
+}
+
+impl Unit {
+    /// In the list of columns.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Text | Self::Count => "",
+            Self::Bytes => "bytes",
+            Self::BytesPerSecond => "bytes/s",
+            Self::Time => "time",
+            Self::Share => "share",
+            Self::Factor => "factor",
+        }
+    }
+}
+
+/// A socket, taken apart as far as is needed for all columns of a line.
+pub(crate) struct Row<'a> {
+    pub(crate) entry: Entry<'a>,
+    pub(crate) info: Option<LinuxTcpInfo>,
+    pub(crate) holders: Option<Holders<'a>>,
+}
+
+impl<'a> Row<'a> {
+    #[inline]
+    pub(crate) fn new(entry: Entry<'a>, holders: Option<Holders<'a>>) -> Self {
+        Self { entry, info: entry.native_tcp_info(), holders }
+    }
+}
+
+/// The columns of these names; one with a "+" in front, and those after it, come after the usual
+/// ones.
+pub(crate) fn named(names: &[String], usual: &[&'static Column]) -> Result<Vec<Column>, Error> {
+    let mut columns = Vec::new();
+    for name in names {
+        let name = name.trim();
+        let bare = match name.strip_prefix('+') {
+            Some(bare) => {
+                if columns.is_empty() {
+                    columns.extend(usual.iter().map(|column| **column));
+                }
+                bare
+            }
+            None => name,
+        };
+        if bare == "all" {
+            columns.extend(all().iter().copied());
+        } else {
+            columns.push(*find(bare)?);
+        }
+    }
+    Ok(columns)
+}
+
+/// The column of this name.
+pub(crate) fn find(name: &str) -> Result<&'static Column, Error> {
+    let plain = |text: &str| text.to_ascii_lowercase().replace(['-', '.'], "_");
+    let wanted = plain(name);
+    if let Some(column) = all().iter().find(|column| column.name == wanted) {
+        return Ok(column);
+    }
+    // What stands above a column is a name, too, if it is of one only.
+    let mut headed = all().iter().filter(|column| plain(column.heading) == wanted);
+    if let (Some(column), None) = (headed.next(), headed.next()) {
+        return Ok(column);
+    }
+    let close: Vec<_> = all()
+        .iter()
+        .map(|column| column.name)
+        .filter(|known| wanted.len() > 2 && known.contains(&wanted))
+        .take(4)
+        .collect();
+    let advice = match &*close {
+        [] => "--columns help lists all".to_owned(),
+        close => format!("there are {}; --columns help lists all", close.join(", ")),
+    };
+    Err(Error::usage(format!("there is no column {name:?}; {advice}")))
+}
+
+/// Every column with its unit and meaning.
+pub(crate) fn help() -> String {
+    let width = all().iter().map(|column| column.name.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for Column { name, unit, help, .. } in all() {
+        let _ = writeln!(text, "{name:width$}  {:8}  {help}", unit.name());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_field_of_the_kernel_has_a_column() {
+        let columns: BTreeSet<_> = all().iter().map(|column| column.name).collect();
+        for field in tcpinfo::native::linux::schema() {
+            assert!(columns.contains(field.name), "{} has no column", field.name);
+        }
+    }
+
+    #[test]
+    fn names_are_distinct_and_found() {
+        let mut names = BTreeSet::new();
+        for column in all() {
+            assert!(names.insert(column.name), "{} is there twice", column.name);
+            assert_eq!(find(column.name).unwrap().name, column.name);
+            assert!(!column.help.is_empty() && !column.heading.is_empty());
+        }
+        assert_eq!(find("RECV-Q").unwrap().name, "recv_q");
+        assert_eq!(find("CWND").unwrap().name, "snd_cwnd");
+        let complaint = find("cwin").unwrap_err().to_string();
+        assert!(complaint.contains("\"cwin\""), "{complaint}");
+    }
+
+    #[test]
+    fn a_plus_adds_to_what_is_shown_anyway() {
+        let usual: Vec<_> = usual().collect();
+        let names = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            let columns = named(&names, &usual).unwrap();
+            columns.iter().map(|column| column.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&["rtt", "local"]), ["rtt", "local"]);
+        let added = names(&["+cookie", "inode"]);
+        assert_eq!(added.len(), usual.len() + 2);
+        assert_eq!(added[added.len() - 2..], ["cookie", "inode"]);
+    }
+}
