@@ -8,6 +8,7 @@ mod cost;
 mod counting_allocator;
 mod figures;
 mod output;
+mod programs;
 mod rusage;
 mod sockets;
 mod target;
@@ -24,6 +25,10 @@ pub(crate) struct Args {
     /// Only the figures whose name begins so
     #[arg(value_parser = known_prefix)]
     name: Option<String>,
+
+    /// Only the figure whose name is exactly this
+    #[arg(long, requires = "name")]
+    exact: bool,
 
     /// Print one object a line, with the keys name, ns, floor_ns, ratio,
     /// quartiles and allocs
@@ -43,7 +48,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 
     format.print_head();
     for figure in FIGURES {
-        if !figure.name.starts_with(prefix) {
+        if !figure.name.starts_with(prefix) || args.exact && figure.name != prefix {
             continue;
         }
         match (figure.measure)() {

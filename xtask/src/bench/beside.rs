@@ -26,7 +26,7 @@ pub(super) fn population(
     let output = Command::new(&own)
         .args(["population", "--sockets", &SOCKETS.to_string()])
         .arg(&own)
-        .args(["bench", name, "--json"])
+        .args(["bench", name, "--exact", "--json"])
         .output()?;
     let lines = String::from_utf8_lossy(&output.stdout);
     let of_figure = |line: &str| {

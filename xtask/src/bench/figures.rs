@@ -13,6 +13,7 @@ mod hyper;
 mod io;
 mod kernel;
 mod lifecycle;
+mod list;
 mod memory;
 mod sockdiag;
 mod tracker;
@@ -76,6 +77,28 @@ pub(super) const FIGURES: &[Figure] = &[
         // None a socket.
         target: Target { limit: Limit::TimesFloor(1.10), allocs: Some(8.0) },
         measure: sockdiag::dump,
+    },
+    Figure {
+        name: "list",
+        what: "conniver list of 100,000 sockets to a file; floor: ss -tinH",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::TimesFloor(0.25), allocs: None },
+        measure: list::table,
+    },
+    Figure {
+        name: "list.process",
+        what: "conniver list --process of 100,000 sockets to a file; floor: ss -tinpH",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::TimesFloor(0.10), allocs: None },
+        measure: list::with_processes,
+    },
+    Figure {
+        name: "list.memory",
+        what: "the most memory of conniver list --format jsonl of 100,000 sockets; floor: of none",
+        unit: Unit::Bytes,
+        // Where memory lies differs a little from run to run.
+        target: Target { limit: Limit::TimesFloor(1.5), allocs: None },
+        measure: list::memory,
     },
     Figure {
         name: "conn.io",

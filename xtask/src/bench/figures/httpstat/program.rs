@@ -12,6 +12,7 @@ use std::{
 
 use crate::bench::{
     cost::Trouble,
+    programs,
     rusage::{self, Ended},
 };
 
@@ -39,18 +40,14 @@ impl Program {
 
     pub(super) fn httpstat_that_trusts(authorities: Option<&Path>) -> Result<Self, Trouble> {
         Ok(Self {
-            path: built_httpstat()?,
+            path: programs::built("conniver-httpstat", "httpstat")?,
             arguments: ["--format", "jsonl"].map(OsString::from).to_vec(),
             authorities: authorities.map(Path::to_owned),
         })
     }
 
     pub(super) fn curl(site: &Site) -> Result<Self, Trouble> {
-        let paths = env::var_os("PATH").unwrap_or_default();
-        let path = env::split_paths(&paths)
-            .map(|folder| folder.join("curl"))
-            .find(|path| path.is_file())
-            .ok_or(Trouble::Skipped("no curl"))?;
+        let path = programs::in_path("curl").ok_or(Trouble::Skipped("no curl"))?;
         let mut arguments = ["-s", "-o", "/dev/null"].map(OsString::from).to_vec();
         arguments.extend(site.wish_of_curl().map(OsString::from));
         Ok(Self { path, arguments, authorities: site.authorities().map(Path::to_owned) })
@@ -115,20 +112,6 @@ impl Program {
     fn failed(&self, url: &str) -> Trouble {
         Trouble::Failed(format!("{} did not get {url}", self.path.display()))
     }
-}
-
-/// Builds the release binary, which cargo puts beside the one that is running.
-fn built_httpstat() -> Result<PathBuf, Trouble> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo)
-        .args(["build", "--quiet", "--release", "--package", "conniver-httpstat"])
-        .stdout(Stdio::null())
-        .status()?;
-    if !built.success() {
-        return Err(Trouble::Failed("httpstat does not build".to_owned()));
-    }
-    let path = env::current_exe()?.with_file_name("httpstat");
-    if path.is_file() { Ok(path) } else { Err(Trouble::Failed(format!("no {}", path.display()))) }
 }
 
 /// What a process took at most includes what its copy of this one took before it became another
