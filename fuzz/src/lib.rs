@@ -13,6 +13,7 @@ mod input;
 mod json;
 pub mod portable;
 pub mod sock_diag;
+pub mod sock_list;
 pub mod structure;
 mod word;
 /// Part of a command, which no library shares; not all of it is used here.

@@ -50,6 +50,8 @@ enum Steering {
     SockDiag,
     /// Whether it is any text or one made of words, and how long it is.
     Filter,
+    /// Whether it is a list or a file of one.
+    SockList,
     /// Whether it is any bytes, a certificate, or a damaged one.
     Certificate,
 }
@@ -128,6 +130,13 @@ const TARGETS: &[Target] = &[
         max_len: 2 + 255 + 4 * 12,
         // Of the text and the sockets behind.
         lengths: &[4, 12, 30, 90],
+    },
+    Target {
+        name: "sock_list",
+        steering: Steering::SockList,
+        max_len: 1 + 4000,
+        // Of the facts within.
+        lengths: &[0, 104, 280],
     },
     Target {
         name: "certificate",
@@ -250,7 +259,7 @@ impl Target {
                 .map(|kind| [&[kind & 1, 7, kind / 2, kind, 6], b"cubic".as_slice()].concat())
                 .collect(),
             Steering::Congestion => (0..10).map(|name| vec![name]).collect(),
-            Steering::SockDiag => (0..2).map(|which| vec![which]).collect(),
+            Steering::SockDiag | Steering::SockList => (0..2).map(|which| vec![which]).collect(),
             Steering::Filter => {
                 [[0, 20], [1, 6], [1, 20]].map(|steering| steering.to_vec()).to_vec()
             }
@@ -263,11 +272,34 @@ impl Target {
                     Steering::SockDiag => {
                         [steering.as_slice(), &told(steering == [1], &bytes)].concat()
                     }
+                    Steering::SockList => {
+                        [steering.as_slice(), &listed(steering == [1], &bytes)].concat()
+                    }
                     _ => [steering.as_slice(), &bytes].concat(),
                 })
             })
         })
     }
+}
+
+/// A list of two sockets with these facts and its end: datagrams behind their lengths, or a file.
+fn listed(is_file: bool, facts: &[u8]) -> Vec<u8> {
+    let message = |kind: u16, payload: &[u8]| {
+        let len = u32::try_from(16 + payload.len()).unwrap_or(u32::MAX);
+        let mut bytes = len.to_ne_bytes().to_vec();
+        bytes.extend([kind.to_ne_bytes(), [0; 2]].as_flattened());
+        bytes.extend([1u32, 0x0102_0304].map(u32::to_ne_bytes).as_flattened());
+        bytes.extend(payload);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    };
+    let socket = told(false, facts);
+    let pieces = [[message(18, &socket), message(20, &socket)].concat(), message(3, &[0; 4])];
+    let with_length = |piece: &Vec<u8>| {
+        let len = u16::try_from(piece.len()).unwrap_or(u16::MAX).to_le_bytes();
+        if is_file { piece.clone() } else { [len.as_slice(), piece].concat() }
+    };
+    pieces.iter().flat_map(with_length).collect()
 }
 
 /// What netlink tells of a socket with these facts: `struct inet_diag_msg`, attributes and, as a

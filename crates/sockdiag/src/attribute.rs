@@ -79,16 +79,46 @@ impl<'a> Iterator for Attributes<'a> {
     }
 }
 
-/// Sees that the bytes are attributes to their end, which lies `offset` into what is told of.
-#[inline]
-pub(crate) fn check(mut bytes: &[u8], mut offset: usize) -> Result<(), Malformed> {
-    while let Some(cut) = cut(bytes) {
-        let (_, used) = cut.map_err(|what| Malformed::new(offset, what))?;
-        bytes = bytes.get(used..).unwrap_or_default();
-        offset += used;
-    }
-    Ok(())
+/// Where the first attribute of each known number lies, so that a fact is not looked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Index {
+    /// One more than the number of words before it; none if there is no such attribute.
+    words: [u16; LAST_KNOWN as usize + 1],
 }
+
+impl Index {
+    /// Sees that the bytes are attributes to their end, which lies `offset` into what is told of.
+    #[inline]
+    pub(crate) fn of(bytes: &[u8], offset: usize) -> Result<Self, Malformed> {
+        let mut index = Self { words: [0; LAST_KNOWN as usize + 1] };
+        let mut place = 0;
+        while let Some(cut) = cut(bytes.get(place..).unwrap_or_default()) {
+            let (attribute, used) = cut.map_err(|what| Malformed::new(offset + place, what))?;
+            if let Some(slot @ 0) = index.words.get_mut(usize::from(attribute.number)) {
+                *slot = u16::try_from(place / 4 + 1).unwrap_or(FAR);
+            }
+            place += used;
+        }
+        Ok(index)
+    }
+
+    /// The bytes of an attribute among those of which this is the index.
+    #[inline]
+    pub(crate) fn find<'a>(&self, bytes: &'a [u8], number: u16) -> Option<&'a [u8]> {
+        let place = match self.words.get(usize::from(number)).copied()? {
+            0 => return None,
+            FAR => {
+                let mut all = Attributes::new(bytes);
+                return all.find(|one| one.number == number).map(|found| found.payload);
+            }
+            words => usize::from(words - 1) * 4,
+        };
+        cut(bytes.get(place..)?)?.ok().map(|(attribute, _)| attribute.payload)
+    }
+}
+
+/// Further than any kernel's attributes reach.
+const FAR: u16 = u16::MAX;
 
 /// The first attribute and where the next begins; `None` if there are no bytes left.
 #[inline(always)]

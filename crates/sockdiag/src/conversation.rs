@@ -9,6 +9,7 @@ use std::{
 
 use crate::{
     Entry, Error, ErrorKind,
+    attribute::Index,
     bytes::{array_at, u32_at},
     error::Malformed,
     lookup::{Question, Request},
@@ -18,6 +19,8 @@ use crate::{
 mod listing;
 
 pub(crate) use listing::Listing;
+#[doc(hidden)]
+pub use listing::list_of;
 
 /// The way to the kernel and back.
 pub(crate) trait Transport {
@@ -52,8 +55,8 @@ pub(crate) struct Conversation<T> {
 
 /// How the kernel answered.
 enum Answer {
-    /// With a socket, which lies there in the buffer.
-    Socket(Range<usize>),
+    /// With a socket, which lies there in the buffer, its attributes as the index has them.
+    Socket(Range<usize>, Index),
     /// With the end of a list, or an acknowledgement: an error number, or zero.
     End(i32),
 }
@@ -66,13 +69,13 @@ impl<T: Transport> Conversation<T> {
 
     #[inline(always)]
     pub(crate) fn look_up(&mut self, question: &Question) -> Result<Option<Entry<'_>>, Error> {
-        let range = match self.ask(question.request())? {
-            Answer::Socket(range) => range,
+        let (range, index) = match self.ask(question.request())? {
+            Answer::Socket(range, index) => (range, index),
             Answer::End(ENOENT) => return self.see_whether_served().map(|()| None),
             Answer::End(errno) => return Err(refusal(errno)),
         };
         self.is_served = true;
-        let entry = self.buffer.get(range).and_then(Entry::unchecked);
+        let entry = self.buffer.get(range).and_then(|bytes| Entry::indexed(bytes, index));
         Ok(entry.filter(|entry| question.is_answered_by(entry)))
     }
 
@@ -88,7 +91,7 @@ impl<T: Transport> Conversation<T> {
                 Ok(())
             }
             Answer::End(errno) => Err(refusal(errno)),
-            Answer::Socket(_) => Err(Malformed::new(0, "a list of no sockets has one").into()),
+            Answer::Socket(..) => Err(Malformed::new(0, "a list of no sockets has one").into()),
         }
     }
 
@@ -164,9 +167,9 @@ impl<T: Transport> Conversation<T> {
 fn read(message: &Message<'_>, offset: usize) -> Result<Option<Answer>, Error> {
     match message.kind {
         kind::SOCK_DIAG_BY_FAMILY | kind::TCPDIAG_GETSOCK => {
-            Entry::from_bytes(message.payload)?;
+            let index = Entry::from_bytes(message.payload)?.index();
             let start = offset + HEADER_LEN;
-            Ok(Some(Answer::Socket(start..start + message.payload.len())))
+            Ok(Some(Answer::Socket(start..start + message.payload.len(), index)))
         }
         // Both begin with an error number below zero, or zero.
         kind::ERROR | kind::DONE => match message.payload.first_chunk::<4>() {

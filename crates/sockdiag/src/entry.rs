@@ -13,7 +13,7 @@ use tcpinfo::{
 
 use crate::{
     Protocol,
-    attribute::{Attribute, Attributes, check, number},
+    attribute::{Attribute, Attributes, Index, number},
     bytes::{array_at, u32_at},
     error::Malformed,
     lookup::{INET, INET6},
@@ -53,6 +53,7 @@ pub(crate) const HEAD_LEN: usize = 72;
 pub struct Entry<'a> {
     head: &'a [u8; HEAD_LEN],
     attributes: &'a [u8],
+    index: Index,
     protocol: Protocol,
     origin: Origin,
 }
@@ -86,20 +87,28 @@ impl<'a> Entry<'a> {
     /// up.
     #[inline]
     pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let entry = Self::unchecked(bytes).ok_or(Malformed::new(0, "a socket is cut off"))?;
-        if !matches!(entry.family(), INET | INET6) {
+        let Some((head, attributes)) = bytes.split_first_chunk() else {
+            return Err(Malformed::new(0, "a socket is cut off"));
+        };
+        if !matches!(head[0], INET | INET6) {
             return Err(Malformed::new(0, "a socket is neither of IPv4 nor of IPv6"));
         }
-        check(entry.attributes, HEAD_LEN)?;
-        Ok(entry)
+        let index = Index::of(attributes, HEAD_LEN)?;
+        let (protocol, origin) = (Protocol::Tcp, Origin::Running);
+        Ok(Self { head, attributes, index, protocol, origin })
     }
 
-    /// The same of bytes that were found to be whole before.
+    /// The same of bytes of which this index was made before.
     #[inline]
-    pub(crate) fn unchecked(bytes: &'a [u8]) -> Option<Self> {
+    pub(crate) fn indexed(bytes: &'a [u8], index: Index) -> Option<Self> {
         let (head, attributes) = bytes.split_first_chunk()?;
         let (protocol, origin) = (Protocol::Tcp, Origin::Running);
-        Some(Self { head, attributes, protocol, origin })
+        Some(Self { head, attributes, index, protocol, origin })
+    }
+
+    #[inline]
+    pub(crate) const fn index(&self) -> Index {
+        self.index
     }
 
     /// The same of a list of this protocol's sockets; they do not say it themselves.
@@ -120,10 +129,11 @@ impl<'a> Entry<'a> {
         self
     }
 
-    /// The same without so many bytes of attributes in front.
-    pub(crate) fn without_first(mut self, len: usize) -> Self {
+    /// The same without so many bytes of attributes in front; `None` if they are none.
+    pub(crate) fn without_first(mut self, len: usize) -> Option<Self> {
         self.attributes = self.attributes.get(len..).unwrap_or_default();
-        self
+        self.index = Index::of(self.attributes, HEAD_LEN).ok()?;
+        Some(self)
     }
 
     pub(crate) const fn head(&self) -> &'a [u8; HEAD_LEN] {
@@ -135,7 +145,8 @@ impl<'a> Entry<'a> {
         let mut bytes = Vec::with_capacity(HEAD_LEN + self.attributes.len());
         bytes.extend_from_slice(self.head);
         bytes.extend_from_slice(self.attributes);
-        EntryBuf { bytes: bytes.into_boxed_slice(), protocol: self.protocol, origin: self.origin }
+        let Self { index, protocol, origin, .. } = *self;
+        EntryBuf { bytes: bytes.into_boxed_slice(), index, protocol, origin }
     }
 
     const fn family(&self) -> u8 {
@@ -421,7 +432,7 @@ impl<'a> Entry<'a> {
 
     #[inline]
     fn payload(&self, number: u16) -> Option<&'a [u8]> {
-        self.attributes().find(|attribute| attribute.number == number).map(|found| found.payload)
+        self.index.find(self.attributes, number)
     }
 
     /// The first bytes of an attribute; absent if it is shorter.
@@ -482,6 +493,7 @@ impl fmt::Debug for Numbers<'_> {
 #[derive(Clone)]
 pub struct EntryBuf {
     bytes: Box<[u8]>,
+    index: Index,
     protocol: Protocol,
     origin: Origin,
 }
@@ -499,7 +511,8 @@ impl EntryBuf {
     pub fn entry(&self) -> Entry<'_> {
         // Made of an entry, so the bytes are never fewer.
         let (head, attributes) = self.bytes.split_first_chunk().unwrap_or((&[0; HEAD_LEN], &[]));
-        Entry { head, attributes, protocol: self.protocol, origin: self.origin }
+        let Self { index, protocol, origin, .. } = *self;
+        Entry { head, attributes, index, protocol, origin }
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     Entry, Error, ErrorKind, SockDiag,
+    attribute::Index,
     message::{HEADER_LEN, kind, messages},
     sys::NetlinkEvents,
 };
@@ -163,7 +164,7 @@ impl<S> fmt::Debug for Stream<S> {
 
 /// What [`Stream::step`] came upon.
 enum Step {
-    Event(std::ops::Range<usize>),
+    Event(std::ops::Range<usize>, Index),
     Lost(Option<u32>),
     Nothing,
 }
@@ -179,9 +180,9 @@ impl<S: Source> Stream<S> {
         let mut deadline = None;
         loop {
             match self.step()? {
-                Step::Event(range) => {
-                    let entry = self.buffer.get(range).and_then(Entry::unchecked);
-                    return Ok(entry.map(Event::Ended));
+                Step::Event(range, index) => {
+                    let bytes = self.buffer.get(range).unwrap_or_default();
+                    return Ok(Entry::indexed(bytes, index).map(Event::Ended));
                 }
                 Step::Lost(events) => return Ok(Some(Event::Lost { events })),
                 Step::Nothing => {}
@@ -231,8 +232,9 @@ impl<S: Source> Stream<S> {
             // Each event is a datagram of its own.
             let Some(message) = messages(datagram).next().transpose()? else { continue };
             if message.kind == kind::SOCK_DIAG_BY_FAMILY && message.sequence == 0 {
-                Entry::from_bytes(message.payload)?;
-                return Ok(Step::Event(HEADER_LEN..HEADER_LEN + message.payload.len()));
+                let index = Entry::from_bytes(message.payload)?.index();
+                let range = HEADER_LEN..HEADER_LEN + message.payload.len();
+                return Ok(Step::Event(range, index));
             }
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! A program reads the facts of its own sockets by their descriptors, as [`tcpinfo`] does. The kernel
 //! tells the same of every socket of the network namespace, whoever owns it, to everybody: this crate
-//! finds one connection by its two addresses, without a scan, and decodes all that is told.
+//! finds one connection by its two addresses, without a scan, lists all of them or those that a
+//! [`Filter`] selects, tells of each when it [ends](Events), and decodes all that is told.
 //!
 //! ```
 //! use std::net::{TcpListener, TcpStream};
@@ -25,30 +26,53 @@
 //! }
 //! ```
 //!
+//! All of them, or some:
+//!
+//! ```
+//! use sockdiag::{Dump, SockDiag, States};
+//!
+//! # if !sockdiag::is_supported() { return }
+//! let mut diag = SockDiag::open().unwrap();
+//! let slow = Dump::new().states(States::CONNECTED).filter(&"rtt > 50ms".parse().unwrap());
+//! let mut entries = diag.dump(&slow).unwrap();
+//! while let Some(entry) = entries.next() {
+//!     let entry = entry.unwrap();
+//!     println!("{} -> {} {}", entry.local_addr(), entry.remote_addr(), entry.state());
+//! }
+//! ```
+//!
 //! # What is promised
 //!
 //! - A connection is the one that was asked for: the kernel's answer is compared with the question. The
 //!   kernel would tell of a listener on the same port where there is no such connection.
 //! - With a [cookie](Lookup::cookie) no later connection between the same addresses is mistaken for it.
 //! - "No such connection" is told apart from a kernel that cannot tell, whose answer is the same.
-//! - Answers to other questions are never taken, and nothing waits for ever.
+//! - A list has no socket that was not asked for, and says when it is not whole. It is no snapshot: see
+//!   [`SockDiag::dump`].
+//! - Every end of a connection is told, or that some were [lost](Event::Lost).
+//! - What is [recorded](Recorder) is [replayed](Replay) as it was told, on any system.
+//! - Answers to other questions are never taken, and nothing waits for ever that was not told to.
 //! - No bytes from the kernel, however broken, make it panic.
 //!
 //! # Who may ask
 //!
 //! Everybody, about every socket of the network namespace. Only the [mark](Entry::mark) is kept for
-//! `CAP_NET_ADMIN`. Other namespaces need a socket that is opened there.
+//! `CAP_NET_ADMIN`. Other [namespaces](Namespace) need a socket that is opened there, and
+//! `CAP_SYS_ADMIN` for that.
 //!
 //! # Platforms
 //!
 //! Linux and Android; most Androids forbid it to apps. On other systems [`SockDiag::open`] answers
-//! [`ErrorKind::Unsupported`], and [`is_supported`] says so beforehand. [`Entry::from_bytes`] and
-//! [`messages`] read bytes on every host, of a machine with the same byte order.
+//! [`ErrorKind::Unsupported`], and [`is_supported`] says so beforehand. [`Replay`],
+//! [`Entry::from_bytes`] and [`messages`] read bytes on every host, of a machine with the same byte order.
+//! Feature `serde` writes an [`Entry`] as JSON.
 //!
 //! # Cost
 //!
 //! A lookup is one `send` and one `recv`, which take one to four µs, and hardly more than they; no heap
-//! allocation. In the repository, `cargo xtask bench sockdiag` times it beside the bare calls.
+//! allocation. A list takes the kernel one to two µs a socket, more than anything that is done with it
+//! here; memory and heap allocations do not depend on the number of sockets. In the repository,
+//! `cargo xtask bench sockdiag` times both beside the bare calls.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -93,6 +117,8 @@ mod sys;
 mod ulp;
 
 pub use attribute::{Attribute, Attributes};
+#[doc(hidden)]
+pub use conversation::list_of;
 pub use dump::{Dump, Entries, Family, Protocol, Tell};
 pub use entry::{Entry, EntryBuf, Shutdown, Timer, TimerKind};
 pub use error::{Error, ErrorKind, Malformed};

@@ -481,9 +481,11 @@ impl<R> Replay<R> {
     fn entry(&self, found: &Found) -> Option<Entry<'_>> {
         let payload = self.buffer.get(found.payload.clone())?;
         let origin = Origin::Kernel(self.header.major);
-        let entry = Entry::unchecked(payload)?.of_protocol(self.header.protocol).from(origin);
-        let header = header_in(found.kind, payload).map(|header| aligned(4 + header.len()));
-        Some(header.map_or(entry, |len| entry.without_first(len)))
+        let entry = Entry::from_bytes(payload).ok()?.of_protocol(self.header.protocol).from(origin);
+        match header_in(found.kind, payload) {
+            None => Some(entry),
+            Some(header) => entry.without_first(aligned(4 + header.len())),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     Dump, Entry, Error, ErrorKind, Protocol,
+    attribute::Index,
     bytes::u32_at,
     message::{HEADER_LEN, Messages, kind, messages},
 };
@@ -101,8 +102,8 @@ impl<T: Transport> Listing<'_, T> {
             return None;
         }
         match self.find() {
-            Ok(Some(range)) => {
-                let entry = self.conversation.buffer.get(range).and_then(Entry::unchecked)?;
+            Ok(Some((range, index))) => {
+                let entry = Entry::indexed(self.conversation.buffer.get(range)?, index)?;
                 Some(Ok(entry.of_protocol(self.dump.protocol_asked())))
             }
             Ok(None) => {
@@ -116,12 +117,12 @@ impl<T: Transport> Listing<'_, T> {
         }
     }
 
-    /// Where in the buffer the next socket lies.
+    /// Where in the buffer the next socket lies, and where its attributes do.
     #[inline]
-    fn find(&mut self) -> Result<Option<Range<usize>>, Error> {
+    fn find(&mut self) -> Result<Option<(Range<usize>, Index)>, Error> {
         loop {
             let errno = match self.read_on()? {
-                Some(Answer::Socket(range)) => return Ok(Some(range)),
+                Some(Answer::Socket(range, index)) => return Ok(Some((range, index))),
                 Some(Answer::End(errno)) => errno,
                 None => {
                     self.receive()?;
@@ -153,12 +154,12 @@ impl<T: Transport> Listing<'_, T> {
                 continue;
             }
             match read(&message, offset)? {
-                Some(Answer::Socket(range)) => {
-                    let entry = buffer.get(range.clone()).and_then(Entry::unchecked);
+                Some(Answer::Socket(range, index)) => {
+                    let entry = Entry::indexed(message.payload, index);
                     let protocol = self.dump.protocol_asked();
                     let entry = entry.map(|entry| entry.of_protocol(protocol));
                     if entry.is_some_and(|entry| self.dump.admits(&entry, self.by_kernel)) {
-                        return Ok(Some(Answer::Socket(range)));
+                        return Ok(Some(Answer::Socket(range, index)));
                     }
                 }
                 Some(end) => return Ok(Some(end)),
@@ -263,4 +264,45 @@ impl<T: Transport> Listing<'_, T> {
 /// What a kernel says whose modules are missing.
 fn is_unserved(os: &io::Error) -> bool {
     os.raw_os_error() == Some(ENOENT) || os.kind() == io::ErrorKind::Unsupported
+}
+
+/// What a list makes of these datagrams, which answer a request of number 1 to this port. For the fuzz
+/// target.
+///
+/// # Errors
+///
+/// As of [`Entries::next`](crate::Entries::next).
+#[doc(hidden)]
+pub fn list_of(
+    datagrams: &[&[u8]],
+    port: u32,
+    dump: &Dump,
+    mut each: impl FnMut(Entry<'_>),
+) -> Result<(), Error> {
+    let datagrams = Datagrams { left: std::cell::Cell::new(datagrams) };
+    let mut conversation = Conversation::new(datagrams, port, std::time::Duration::from_secs(60));
+    let mut listing = conversation.list(dump)?;
+    while let Some(entry) = listing.next() {
+        each(entry?);
+    }
+    Ok(())
+}
+
+struct Datagrams<'a> {
+    left: std::cell::Cell<&'a [&'a [u8]]>,
+}
+
+impl Transport for Datagrams<'_> {
+    fn send(&self, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let [first, rest @ ..] = self.left.get() else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        self.left.set(rest);
+        buffer.iter_mut().zip(*first).for_each(|(slot, byte)| *slot = *byte);
+        Ok(first.len())
+    }
 }

@@ -205,7 +205,8 @@ pub(crate) fn cgroup_id(path: &str) -> Option<u64> {
     metadata.is_dir().then(|| metadata.ino())
 }
 
-/// As `uname -r` has it.
+/// As `uname -r` has it; empty where `/proc` is missing.
 pub(crate) fn kernel_release() -> String {
-    rustix::system::uname().release().to_string_lossy().into_owned()
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    release.trim_end().to_owned()
 }

@@ -4,6 +4,8 @@ use std::{hint::black_box, net::SocketAddr, net::TcpStream};
 
 use sockdiag::{Dump, Entry, Lookup, SharedSockDiag, SockDiag};
 
+use tcpinfo::native::linux::LinuxTcpInfo;
+
 use super::kernel::show;
 use crate::bench::{
     bare::{BareDump, BareNetlink},
@@ -45,6 +47,8 @@ pub(super) fn dump() -> Result<Cost, Trouble> {
         let mut diag = SockDiag::open().map_err(|error| Trouble::Failed(error.to_string()))?;
         let mut bare = BareDump::new()?;
         let everything = Dump::new();
+        let known = LinuxTcpInfo::from_bytes(&[]).fields().count();
+        assert_eq!(known, FIELDS, "fields that are not read here");
         let mut list = || {
             let mut seen = 0;
             let Ok(mut entries) = diag.dump(&everything) else {
@@ -85,10 +89,31 @@ fn every_fact(entry: &Entry<'_>) {
     black_box((entry.mark(), entry.class_id(), entry.tos(), entry.traffic_class()));
     black_box((entry.memory(), entry.congestion(), entry.ulp(), entry.is_ipv6_only()));
     if let Some(info) = entry.native_tcp_info() {
-        for reading in info.fields() {
-            black_box(reading);
-        }
+        every_field(&info);
     }
+}
+
+macro_rules! each_field {
+    ($($name:ident)*) => {
+        fn every_field(info: &LinuxTcpInfo) {
+            $(black_box(info.$name());)*
+        }
+
+        const FIELDS: usize = [$(stringify!($name)),*].len();
+    };
+}
+
+each_field! {
+    state ca_state retransmits probes backoff options snd_wscale rcv_wscale delivery_rate_app_limited
+    fastopen_client_fail rto ato snd_mss rcv_mss unacked accept_queue sacked accept_queue_limit lost
+    retrans fackets last_data_sent last_ack_sent last_data_recv last_ack_recv pmtu rcv_ssthresh rtt
+    rttvar snd_ssthresh snd_cwnd advmss reordering rcv_rtt rcv_space total_retrans pacing_rate
+    max_pacing_rate bytes_acked bytes_received segs_out segs_in notsent_bytes min_rtt data_segs_in
+    data_segs_out delivery_rate busy_time rwnd_limited sndbuf_limited delivered delivered_ce
+    bytes_sent bytes_retrans dsack_dups reord_seen rcv_ooopack snd_wnd rcv_wnd rehash total_rto
+    total_rto_recoveries total_rto_time received_ce delivered_e1_bytes delivered_e0_bytes
+    delivered_ce_bytes received_e1_bytes received_e0_bytes received_ce_bytes ecn_mode accecn_opt_seen
+    accecn_fail_mode
 }
 
 fn three_fields(entry: Entry<'_>) {
