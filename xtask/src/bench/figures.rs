@@ -72,7 +72,7 @@ pub(super) const FIGURES: &[Figure] = &[
     },
     Figure {
         name: "sockdiag.dump",
-        what: "a list of 100,000 sockets and every fact of each; floor: receiving the same list",
+        what: "processor time of a list of 100,000 sockets and every fact of each; floor: receiving it",
         unit: Unit::Nanoseconds,
         // None a socket.
         target: Target { limit: Limit::TimesFloor(1.10), allocs: Some(8.0) },

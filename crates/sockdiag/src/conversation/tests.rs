@@ -48,7 +48,7 @@ impl Script {
     }
 
     fn conversation(&self) -> Conversation<&Self> {
-        Conversation::new(self, PORT, Duration::from_secs(60))
+        Conversation::new(self, PORT, Duration::from_secs(3600))
     }
 }
 
