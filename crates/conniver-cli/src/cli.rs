@@ -5,6 +5,7 @@ mod list;
 mod lookup;
 mod schema;
 mod select;
+mod watch;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -13,6 +14,7 @@ pub(crate) use list::{Color, Format, ListArgs};
 pub(crate) use lookup::LookupArgs;
 pub(crate) use schema::SchemaArgs;
 pub(crate) use select::{Family, Network, Ports, SelectArgs};
+pub(crate) use watch::WatchArgs;
 
 /// Shows every TCP connection of this machine with all that the kernel knows of it.
 ///
@@ -46,6 +48,8 @@ pub(crate) enum Command {
     Lookup(LookupArgs),
     /// Explain every field that the kernel may tell of a connection
     Schema(SchemaArgs),
+    /// Show connections as they are now, again and again
+    Watch(Box<WatchArgs>),
 }
 
 impl Cli {

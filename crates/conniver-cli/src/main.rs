@@ -16,6 +16,7 @@ mod schema;
 mod source;
 mod text;
 mod user;
+mod watch;
 
 use std::process::ExitCode;
 

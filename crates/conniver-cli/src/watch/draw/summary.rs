@@ -1,0 +1,167 @@
+//! What stands above and below the table: all connections in sum, and what is being typed.
+
+use ratatui::{
+    buffer::Buffer,
+    layout::{Position, Rect},
+};
+
+use super::{Style, line, put};
+use crate::{
+    column::{Unit, Value},
+    escape,
+    text::Put as _,
+    watch::state::{Mode, State, Totals},
+};
+
+/// How many lines the sum takes.
+pub(super) fn height(state: &State, area: Rect) -> u16 {
+    // While a filter is typed on a very small screen, nothing else matters.
+    let is_typing = matches!(state.mode(), Mode::Filter { .. });
+    match area.height {
+        0..=1 if is_typing => 0,
+        0..=5 => 1,
+        _ => 2,
+    }
+}
+
+pub(super) fn draw(state: &State, style: Style, area: Rect, buffer: &mut Buffer) {
+    let totals = state.totals();
+    if let Some(first) = line(area, 0) {
+        let count = put(buffer, first, 0, &thousands(totals.count), style.strong());
+        let word = if totals.count == 1 { " socket" } else { " sockets" };
+        let mut end = put(buffer, first, count, word, style.plain());
+        for (place, (state, count)) in totals.states.iter().enumerate() {
+            let gap = if place == 0 { ":  " } else { "  " };
+            let name = state.name().to_lowercase().replace('_', "-");
+            let text = format!("{gap}{} {name}", thousands(*count));
+            end = put(buffer, first, end, &text, style.plain());
+        }
+        if state.is_paused() {
+            let word = " paused ";
+            let from = area.width.saturating_sub(u16::try_from(word.len()).unwrap_or(0));
+            put(buffer, first, from, word, style.sorted());
+        }
+    }
+    if let Some(second) = line(area, 1) {
+        put(buffer, second, 0, &rates(state, totals), style.plain());
+    }
+}
+
+/// The most important first, since a small terminal shows no more.
+fn rates(state: &State, totals: &Totals) -> String {
+    let rate = |rate: Option<f64>| {
+        text(|out| match rate {
+            None => out.push(b'-'),
+            Some(rate) => {
+                Value::Number(rate.round() as u64).put_short(out, Unit::BytesPerSecond);
+            }
+        })
+    };
+    let retrans = match totals.retrans {
+        None => "-".to_owned(),
+        Some(rate) if rate < 100.0 && rate.fract() != 0.0 => format!("{rate:.1}/s"),
+        Some(rate) => format!("{rate:.0}/s"),
+    };
+    let share =
+        totals.retrans_share.map_or(String::new(), |share| format!(" {:.2}%", share * 100.0));
+    let took = text(|out| out.put_time(totals.took));
+    let own = totals.own_share.map_or(String::new(), |share| format!(" cpu {:.1}%", share * 100.0));
+    let every = text(|out| out.put_exact_time(state.interval()));
+    let (new, ended) = (thousands(totals.new), thousands(totals.ended));
+    format!(
+        "tx {} rx {}  retrans {retrans}{share}  +{new} -{ended}  look {took}{own}  every {every}",
+        rate(totals.tx),
+        rate(totals.rx)
+    )
+}
+
+/// How many lines there are below the table.
+pub(super) fn bottom_height(state: &State, area: Rect) -> u16 {
+    match state.mode() {
+        Mode::Filter { error: Some(_), .. } if area.height > 3 => 3,
+        Mode::Filter { error: Some(_), .. } => 2,
+        _ => 1,
+    }
+}
+
+/// What is typed or said, and where the cursor is.
+pub(super) fn draw_bottom(
+    state: &State,
+    style: Style,
+    area: Rect,
+    buffer: &mut Buffer,
+) -> Option<Position> {
+    if area.is_empty() {
+        return None;
+    }
+    let first = line(area, 0)?;
+    let Mode::Filter { line: typed, error } = state.mode() else {
+        match state.trouble() {
+            Some(trouble) => {
+                put(buffer, first, 0, &escape::line(trouble), style.trouble());
+            }
+            None if state.filter().trim().is_empty() => {
+                put(buffer, first, 0, HINT, style.faint());
+            }
+            None => {
+                let end = put(buffer, first, 0, "filter: ", style.notice());
+                put(buffer, first, end, &escape::line(state.filter()), style.plain());
+            }
+        }
+        return None;
+    };
+    let start = put(buffer, first, 0, PROMPT, style.strong());
+    let text: Vec<char> = typed.text().chars().collect();
+    // Of a line that is too long, what lies before the cursor is shown.
+    let room = usize::from(first.width.saturating_sub(start)).max(1);
+    let skipped = (typed.cursor() + 1).saturating_sub(room);
+    let shown: String = text.iter().skip(skipped).collect();
+    put(buffer, first, start, &shown, style.plain());
+    let before: String = text.iter().take(typed.cursor()).skip(skipped).collect();
+    let cursor = start + u16::try_from(width(&before)).unwrap_or(u16::MAX - start);
+    if let Some(error) = error {
+        let marked = typed.text().get(error.place()).map_or(1, |text| text.chars().count().max(1));
+        let mark = "^".repeat(marked.min(room));
+        let said = error.expected();
+        match (line(area, 1), line(area, 2)) {
+            (Some(second), Some(third)) => {
+                put(buffer, second, cursor, &mark, style.trouble());
+                put(buffer, third, 0, &escape::line(said), style.trouble());
+            }
+            (Some(second), None) => {
+                put(buffer, second, 0, &escape::line(said), style.trouble());
+            }
+            _ => {}
+        }
+    }
+    Some(Position { x: first.x + cursor.min(first.width - 1), y: first.y })
+}
+
+const PROMPT: &str = "filter: ";
+
+const HINT: &str =
+    "? help  / filter  s sort  c columns  p programs  Enter details  Space pause  q quit";
+
+/// How many places of a line the text takes.
+fn width(text: &str) -> usize {
+    ratatui::text::Span::raw(text).width()
+}
+
+fn text(put: impl FnOnce(&mut Vec<u8>)) -> String {
+    let mut bytes = Vec::new();
+    put(&mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// With a thin gap between thousands.
+fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
