@@ -232,17 +232,12 @@ impl PartialEq for Field {
 impl Amount {
     fn put(self, out: &mut Vec<u8>) {
         match self {
-            Self::BytesPerSecond(rate) => {
-                Value::Number(rate.round() as u64).put_short(out, Unit::BytesPerSecond);
-            }
+            // The heading says that it is a second's.
+            Self::BytesPerSecond(rate) => out.put_size(rate.round() as u64),
             Self::PerSecond(rate) if rate < 100.0 && rate.fract() != 0.0 => {
                 out.put_decimal((rate * 10.0).round() as u64, 1);
-                out.put("/s");
             }
-            Self::PerSecond(rate) => {
-                out.put_number(rate.round() as u64);
-                out.put("/s");
-            }
+            Self::PerSecond(rate) => out.put_number(rate.round() as u64),
             Self::Count(number) => out.put_number(number),
             Self::Share(share) => Value::Float(share).put_short(out, Unit::Share),
             Self::Micros(micros) => {

@@ -14,7 +14,6 @@ use crate::{cli::SelectArgs, error::Error, process::Processes, source::Source};
 /// What was seen at once.
 #[derive(Debug)]
 pub(crate) struct Look {
-    pub(crate) at: Instant,
     /// How long it took the kernel to tell and this program to take it.
     pub(crate) took: Duration,
     /// By cookie, each once.
@@ -32,7 +31,7 @@ impl Look {
         // While it tells, the kernel may move one to a place where it tells of it again.
         connections.sort_by_key(Connection::cookie);
         connections.dedup_by_key(|connection| connection.cookie());
-        Self { at, took: at.elapsed(), connections, processes: None, own_share: None, filter: 0 }
+        Self { took: at.elapsed(), connections, processes: None, own_share: None, filter: 0 }
     }
 }
 

@@ -188,7 +188,7 @@ const VALUE_WIDTH: usize = 18;
 const LEAST_MEANING: usize = 24;
 
 /// Breaks text into lines at spaces.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let Some(last) = lines.last_mut() else { break };

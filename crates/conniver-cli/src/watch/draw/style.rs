@@ -63,7 +63,7 @@ impl Style {
             (
                 "retrans_rate" | "retrans_new" | "retrans_new_share" | "lost" | "retransmits",
                 cell,
-            ) if !matches!(cell, b"0" | b"0/s" | b"0.00%") => self.colored(Color::Red),
+            ) if !matches!(cell, b"0" | b"0.00%") => self.colored(Color::Red),
             _ => self.plain(),
         }
     }

@@ -5,7 +5,7 @@ use ratatui::{
     layout::{Position, Rect},
 };
 
-use super::{Style, line, put};
+use super::{Style, detail::wrap, line, put};
 use crate::{
     column::{Unit, Value},
     escape,
@@ -69,7 +69,7 @@ fn rates(state: &State, totals: &Totals) -> String {
     let every = text(|out| out.put_exact_time(state.interval()));
     let (new, ended) = (thousands(totals.new), thousands(totals.ended));
     format!(
-        "tx {} rx {}  retrans {retrans}{share}  +{new} -{ended}  look {took}{own}  every {every}",
+        "tx {} rx {} retrans {retrans}{share} +{new} -{ended} look {took}{own} every {every}",
         rate(totals.tx),
         rate(totals.rx)
     )
@@ -78,8 +78,11 @@ fn rates(state: &State, totals: &Totals) -> String {
 /// How many lines there are below the table.
 pub(super) fn bottom_height(state: &State, area: Rect) -> u16 {
     match state.mode() {
-        Mode::Filter { error: Some(_), .. } if area.height > 3 => 3,
-        Mode::Filter { error: Some(_), .. } => 2,
+        Mode::Filter { error: Some(error), .. } => {
+            let said = wrap(&escape::line(error.expected()), usize::from(area.width)).len();
+            // The place, and what is expected there.
+            u16::try_from(2 + said).unwrap_or(u16::MAX).min(area.height)
+        }
         _ => 1,
     }
 }
@@ -96,17 +99,27 @@ pub(super) fn draw_bottom(
     }
     let first = line(area, 0)?;
     let Mode::Filter { line: typed, error } = state.mode() else {
+        let sorted = sort(state);
+        let sorted_width = u16::try_from(width(&sorted)).unwrap_or(u16::MAX);
+        // What stands at the right end is left out where there is no room for both.
+        let (said, at) = match first.width.checked_sub(sorted_width + 1) {
+            Some(room) if room > sorted_width => (Rect { width: room, ..first }, Some(room + 1)),
+            _ => (first, None),
+        };
         match state.trouble() {
             Some(trouble) => {
-                put(buffer, first, 0, &escape::line(trouble), style.trouble());
+                put(buffer, said, 0, &escape::line(trouble), style.trouble());
             }
             None if state.filter().trim().is_empty() => {
-                put(buffer, first, 0, HINT, style.faint());
+                put(buffer, said, 0, HINT, style.faint());
             }
             None => {
-                let end = put(buffer, first, 0, "filter: ", style.notice());
-                put(buffer, first, end, &escape::line(state.filter()), style.plain());
+                let end = put(buffer, said, 0, PROMPT, style.notice());
+                put(buffer, said, end, &escape::line(state.filter()), style.plain());
             }
+        }
+        if let Some(at) = at {
+            put(buffer, first, at, &sorted, style.faint());
         }
         return None;
     };
@@ -123,24 +136,30 @@ pub(super) fn draw_bottom(
         let marked = typed.text().get(error.place()).map_or(1, |text| text.chars().count().max(1));
         let mark = "^".repeat(marked.min(room));
         let said = error.expected();
-        match (line(area, 1), line(area, 2)) {
-            (Some(second), Some(third)) => {
-                put(buffer, second, cursor, &mark, style.trouble());
-                put(buffer, third, 0, &escape::line(said), style.trouble());
-            }
-            (Some(second), None) => {
-                put(buffer, second, 0, &escape::line(said), style.trouble());
-            }
-            _ => {}
+        let said = wrap(&escape::line(said), usize::from(area.width));
+        let mut lines = (1..area.height).filter_map(|number| line(area, number));
+        if usize::from(area.height) > said.len() + 1
+            && let Some(line) = lines.next()
+        {
+            put(buffer, line, cursor, &mark, style.trouble());
+        }
+        for (line, said) in lines.zip(&said) {
+            put(buffer, line, 0, said, style.trouble());
         }
     }
     Some(Position { x: first.x + cursor.min(first.width - 1), y: first.y })
 }
 
+/// By what connections are sorted, which may not be among the columns.
+fn sort(state: &State) -> String {
+    let sort = state.sort();
+    let direction = if sort.is_descending { '▼' } else { '▲' };
+    format!("by {}{direction}", sort.field.name())
+}
+
 const PROMPT: &str = "filter: ";
 
-const HINT: &str =
-    "? help  / filter  s sort  c columns  p programs  Enter details  Space pause  q quit";
+const HINT: &str = "? help  / filter  s sort  c columns  p programs  Enter details  q quit";
 
 /// How many places of a line the text takes.
 fn width(text: &str) -> usize {
