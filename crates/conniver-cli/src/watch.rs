@@ -155,12 +155,14 @@ impl Watch {
                 let _ = ask.send(self.wanted());
             }
             let timeout = match is_due && !self.is_looking {
-                true => self.next.saturating_duration_since(now),
+                true => self.next.saturating_duration_since(now).min(LONGEST_WAIT),
                 false => LONGEST_WAIT,
             };
             match happenings.recv_timeout(timeout) {
                 Ok(happening) => return Some(happening),
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) if timeout < LONGEST_WAIT => {}
+                // It may be that the terminal has gone, which shows when something is drawn.
+                Err(RecvTimeoutError::Timeout) => return None,
                 Err(RecvTimeoutError::Disconnected) => return Some(Happening::Broken),
             }
         }
@@ -228,7 +230,7 @@ impl Watch {
 /// As Rust's runtime ends a program that panicked.
 const PANICKED: u8 = 101;
 
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 fn lost(error: &io::Error) -> Error {
     Error::failure(format!("the terminal is lost: {}", reason(error)))

@@ -1,6 +1,6 @@
 //! What can be a column here: what is told of a socket, and what follows from two looks at it.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, time::Duration};
 
 use super::connection::{Change, Connection};
 use crate::{
@@ -204,7 +204,10 @@ impl Field {
     pub(crate) fn put_exact(&self, cells: &Cells<'_>, out: &mut Vec<u8>) {
         match self {
             Self::Told(column) => (column.value)(&cells.row).put_exact(out),
-            Self::Course(_) => self.put_short(cells, out),
+            Self::Course(course) => match cells.connection.change().and_then(course.value) {
+                Some(amount) => amount.put_exact(out),
+                None => out.push(b'-'),
+            },
         }
     }
 
@@ -242,12 +245,24 @@ impl Amount {
             Self::Share(share) => Value::Float(share).put_short(out, Unit::Share),
             Self::Micros(micros) => {
                 put_sign(micros, out);
-                out.put_time(std::time::Duration::from_micros(micros.unsigned_abs()));
+                out.put_time(Duration::from_micros(micros.unsigned_abs()));
             }
             Self::Steps(steps) => {
                 put_sign(steps, out);
                 out.put_number(steps.unsigned_abs());
             }
+        }
+    }
+
+    /// With all its digits.
+    fn put_exact(self, out: &mut Vec<u8>) {
+        match self {
+            Self::BytesPerSecond(rate) => out.put_number(rate.round() as u64),
+            Self::Micros(micros) => {
+                put_sign(micros, out);
+                out.put_exact_time(Duration::from_micros(micros.unsigned_abs()));
+            }
+            other => other.put(out),
         }
     }
 
@@ -319,7 +334,7 @@ static COURSES: [Course; 11] = [
         name: "retrans_new_share",
         heading: "RETR+%",
         help: "Share of the bytes sent since the last look that were sent again",
-        unit: "share",
+        unit: "",
         value: |change| {
             let (all, again) = (change.new_sent?, change.new_resent?);
             (all > 0).then(|| Amount::Share(again as f64 / all as f64))

@@ -118,10 +118,13 @@ impl Holders {
                 Ok(Arc::clone(known))
             }
             _ => {
-                let scanned = Arc::new(Processes::scan());
+                let spent = processor_time();
+                let scanned = Arc::new(Processes::scan()?);
+                let spent = processor_time().zip(spent).map(|(now, then)| now.saturating_sub(then));
                 self.is_stale = false;
-                // At most a fiftieth of the time goes into it.
-                self.not_before = Some(Instant::now() + now.elapsed() * 50);
+                // At most a fiftieth of a processor's time goes into it.
+                let took = spent.unwrap_or_else(|| now.elapsed());
+                self.not_before = Some(Instant::now() + took * 50);
                 self.known = Some(Arc::clone(&scanned));
                 Ok(scanned)
             }

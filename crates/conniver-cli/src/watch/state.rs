@@ -352,6 +352,11 @@ impl State {
         self.selected.into_iter().flat_map(|selected| self.histories.of(selected.cookie))
     }
 
+    #[cfg(test)]
+    pub(crate) const fn histories(&self) -> &Histories {
+        &self.histories
+    }
+
     pub(crate) const fn totals(&self) -> &Totals {
         &self.totals
     }
@@ -406,7 +411,8 @@ impl State {
 
     /// Whether it has to be found out which programs hold sockets.
     pub(crate) fn needs_holders(&self) -> bool {
-        self.sort.field.needs_holders() || self.fields.iter().any(Field::needs_holders)
+        let is_any = self.fields.iter().any(Field::needs_holders);
+        is_any || self.sort.field.needs_holders() || self.detail.is_some()
     }
 
     /// What a connection that is not found any more is: one that does not match a filter of facts has

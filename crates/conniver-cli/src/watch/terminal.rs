@@ -17,7 +17,10 @@ use ratatui::{
         cursor::{Hide, Show},
         execute,
         style::ResetColor,
-        terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
+        terminal::{
+            Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
+            enable_raw_mode,
+        },
     },
 };
 
@@ -39,9 +42,7 @@ impl Screen {
     /// Takes the terminal. Whatever happens from now on, a panic included, it is given back.
     pub(crate) fn take() -> io::Result<Self> {
         give_back_on_panic();
-        let out = BufWriter::with_capacity(64 << 10, io::stdout());
-        let terminal = Terminal::new(CrosstermBackend::new(out))?;
-        let screen = Self { terminal };
+        let screen = Self { terminal: blank()? };
         take()?;
         Ok(screen)
     }
@@ -59,7 +60,11 @@ impl Screen {
     pub(crate) fn resume(&mut self) -> io::Result<()> {
         give_back();
         take()?;
-        self.terminal.clear()
+        // Its own way to clear asks the terminal where the cursor is, and the answer would be taken by
+        // who reads the keys.
+        execute!(io::stdout(), Clear(ClearType::All))?;
+        self.terminal = blank()?;
+        Ok(())
     }
 }
 
@@ -72,6 +77,12 @@ impl Drop for Screen {
 /// What another thread said when it panicked.
 pub(crate) fn last_words() -> Option<String> {
     LAST_WORDS.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// As the terminal is when nothing is drawn on it.
+fn blank() -> io::Result<Terminal<CrosstermBackend<BufWriter<Stdout>>>> {
+    let out = BufWriter::with_capacity(64 << 10, io::stdout());
+    Terminal::new(CrosstermBackend::new(out))
 }
 
 fn take() -> io::Result<()> {

@@ -156,7 +156,7 @@ fn lines(state: &State, width: usize) -> Vec<Entry> {
         out.clear();
         field.put_exact(&cells, &mut out);
         let mut value = String::from_utf8_lossy(&out).into_owned();
-        if value != "-" && matches!(field, Field::Told(_)) && !field.unit().is_empty() {
+        if value != "-" && !field.unit().is_empty() {
             value = format!("{value} {}", field.unit());
         }
         let name = format!("{:<NAME_WIDTH$} ", field.name());

@@ -5,7 +5,7 @@ use ratatui::{
     layout::{Position, Rect},
 };
 
-use super::{Style, cut, line, put};
+use super::{Style, cut, detail::wrap, line, put};
 use crate::watch::state::{HELP, Mode, Purpose, State};
 
 /// The keys and what they do.
@@ -19,16 +19,11 @@ pub(super) fn help(state: &mut State, style: Style, area: Rect, buffer: &mut Buf
     let names = HELP.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
     let mut lines: Vec<(String, String)> = Vec::new();
     for (name, meaning) in HELP {
-        if width >= names + LEAST_MEANING {
-            lines.push((format!(" {name:names$}  "), (*meaning).to_owned()));
-        } else {
-            lines.push((format!(" {name}"), String::new()));
-            lines.push((String::new(), format!("   {meaning}")));
-        }
+        put_meaning(&mut lines, width, names, name, meaning);
     }
     lines.push((String::new(), String::new()));
     for (name, meaning) in MARKS {
-        lines.push((format!(" {name:names$}  "), (*meaning).to_owned()));
+        put_meaning(&mut lines, width, names, name, meaning);
     }
     let page = usize::from(area.height);
     state.scroll.page = page;
@@ -40,6 +35,27 @@ pub(super) fn help(state: &mut State, style: Style, area: Rect, buffer: &mut Buf
         let end = put(buffer, line, 0, name, style.strong());
         put(buffer, line, end, meaning, style.plain());
     }
+}
+
+/// Beside the name or, where that is too narrow, below it.
+fn put_meaning(
+    lines: &mut Vec<(String, String)>,
+    width: usize,
+    names: usize,
+    name: &str,
+    meaning: &str,
+) {
+    let beside = names + 3;
+    let is_beside = width >= names + LEAST_MEANING;
+    let indent = if is_beside { beside } else { 3 };
+    let mut parts = wrap(meaning, width.saturating_sub(indent).max(1)).into_iter();
+    if is_beside {
+        let first = parts.next().unwrap_or_default();
+        lines.push((format!(" {name:names$}  "), first));
+    } else {
+        lines.push((format!(" {name}"), String::new()));
+    }
+    lines.extend(parts.map(|part| (" ".repeat(indent), part)));
 }
 
 const LEAST_MEANING: usize = 40;

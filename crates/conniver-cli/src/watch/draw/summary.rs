@@ -9,6 +9,7 @@ use super::{Style, detail::wrap, line, put};
 use crate::{
     column::{Unit, Value},
     escape,
+    process::Processes,
     text::Put as _,
     watch::state::{Mode, State, Totals},
 };
@@ -111,7 +112,9 @@ pub(super) fn draw_bottom(
                 put(buffer, said, 0, &escape::line(trouble), style.trouble());
             }
             None if state.filter().trim().is_empty() => {
-                put(buffer, said, 0, HINT, style.faint());
+                let missed = state.processes().and_then(Processes::missed);
+                let style = if missed.is_some() { style.notice() } else { style.faint() };
+                put(buffer, said, 0, missed.as_deref().unwrap_or(HINT), style);
             }
             None => {
                 let end = put(buffer, said, 0, PROMPT, style.notice());

@@ -92,6 +92,7 @@ impl State {
                     self.select(self.scroll.top);
                 }
                 self.detail = self.selected.map(|_| Detail::default());
+                return self.look_for_holders();
             }
             KeyCode::Tab => {
                 if let Some(detail) = &mut self.detail {
