@@ -38,7 +38,7 @@ use terminal::Screen;
 
 pub(crate) fn run(arguments: &WatchArgs) -> Result<ExitCode, Error> {
     if arguments.columns.iter().any(|name| name == "help") {
-        output::print(&Field::help())?;
+        output::print(Field::help())?;
         return Ok(ExitCode::SUCCESS);
     }
     if arguments.select.from.is_some() {

@@ -16,6 +16,15 @@ pub(super) fn population(
     name: &str,
     measure: impl FnOnce(usize) -> Result<Cost, Trouble>,
 ) -> Result<Cost, Trouble> {
+    population_of(name, SOCKETS, measure)
+}
+
+/// The same beside so many sockets.
+pub(super) fn population_of(
+    name: &str,
+    sockets: usize,
+    measure: impl FnOnce(usize) -> Result<Cost, Trouble>,
+) -> Result<Cost, Trouble> {
     if let Some(sockets) = std::env::var_os(VARIABLE) {
         let sockets = sockets.to_str().and_then(|sockets| sockets.parse().ok());
         return measure(
@@ -24,7 +33,7 @@ pub(super) fn population(
     }
     let own = std::env::current_exe()?;
     let output = Command::new(&own)
-        .args(["population", "--sockets", &SOCKETS.to_string()])
+        .args(["population", "--sockets", &sockets.to_string()])
         .arg(&own)
         .args(["bench", name, "--exact", "--json"])
         .output()?;

@@ -1,12 +1,14 @@
 #![allow(unsafe_code, reason = "the standard library does not tell what a child took")]
 
-use std::{io, process::Child};
+use std::{io, process::Child, time::Duration};
 
 /// How a process ended.
 pub(super) struct Ended {
     pub(super) success: bool,
     /// The most memory that it had at a time.
     pub(super) peak_bytes: u64,
+    /// For how long it had a processor, in the kernel or not.
+    pub(super) processor: Duration,
 }
 
 pub(super) fn wait(child: Child) -> io::Result<Ended> {
@@ -21,7 +23,11 @@ pub(super) fn wait(child: Child) -> io::Result<Ended> {
         }
     }
     let success = libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0;
-    Ok(Ended { success, peak_bytes: usage.ru_maxrss as u64 * 1024 })
+    let time = |time: libc::timeval| {
+        Duration::from_secs(time.tv_sec as u64) + Duration::from_micros(time.tv_usec as u64)
+    };
+    let processor = time(usage.ru_utime) + time(usage.ru_stime);
+    Ok(Ended { success, peak_bytes: usage.ru_maxrss as u64 * 1024, processor })
 }
 
 /// The group of this process.

@@ -40,6 +40,12 @@ pub(super) struct Rounds {
     ratios: Vec<f64>,
 }
 
+/// For how long this program has had a processor, in nanoseconds.
+pub(super) fn processor_nanos() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
+}
+
 impl Rounds {
     /// Adds one round: nanoseconds an operation.
     pub(super) fn add(&mut self, floor: f64, subject: f64) {

@@ -24,12 +24,13 @@ fn main() -> ExitCode {
         return panic_in_a_terminal(how == "elsewhere");
     }
     let arguments = Arguments::from_args();
+    #[cfg_attr(not(any(target_os = "linux", target_os = "android")), allow(unused_mut))]
     let mut trials = vec![trial("without_a_terminal_it_says_so", true, without_a_terminal)];
     #[cfg(any(target_os = "linux", target_os = "android"))]
     trials.extend(trials::ALL.iter().map(|(name, test)| trial(name, pane::is_possible(), *test)));
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     let _ = PANIC;
-    libtest_mimic::run(&arguments, trials.drain(..).collect()).exit_code()
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 fn trial(name: &str, is_possible: bool, test: fn()) -> Trial {

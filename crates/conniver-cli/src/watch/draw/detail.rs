@@ -76,11 +76,12 @@ fn draw_title(state: &State, style: Style, area: Rect, buffer: &mut Buffer) {
 /// The course of what changes most.
 fn draw_graphs(state: &State, style: Style, area: Rect, buffer: &mut Buffer) {
     type Get = fn(&Point) -> Option<u32>;
+    type PutNumber<'a> = &'a dyn Fn(u32, &mut Vec<u8>);
     let rate = |number: u32, out: &mut Vec<u8>| {
         let rate = f64::from(number) * RATE_SCALE;
         Value::Number(rate as u64).put_short(out, Unit::BytesPerSecond);
     };
-    let graphs: [(&str, Get, &dyn Fn(u32, &mut Vec<u8>)); 4] = [
+    let graphs: [(&str, Get, PutNumber<'_>); 4] = [
         ("RTT", |point| point.rtt, &|micros, out| {
             out.put_time(std::time::Duration::from_micros(u64::from(micros)));
         }),
