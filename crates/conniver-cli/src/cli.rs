@@ -79,6 +79,8 @@ Examples:
           one object a connection, for programs
   conniver --save before.dump; conniver --from before.dump -i
           kept, and looked at later or on another machine
+  conniver watch -p dport = :443
+          the same live, with rates; ? there tells the keys
   conniver lookup 10.0.0.1:443 10.0.0.7:51534
           one connection, without a look at the others
 

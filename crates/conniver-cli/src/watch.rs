@@ -79,6 +79,7 @@ enum Happening {
     Input(Event),
     /// There is no input any more.
     InputLost(io::Error),
+    #[cfg_attr(not(unix), allow(dead_code, reason = "there are none"))]
     Signal(Signal),
     Look(Result<Look, Error>),
     /// A thread has come to its end, which none does by itself.

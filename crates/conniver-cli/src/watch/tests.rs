@@ -67,6 +67,8 @@ impl Socket {
         bytes[24..28].copy_from_slice(&self.remote.0.octets());
         bytes[44..48].copy_from_slice(&(self.cookie as u32).to_ne_bytes());
         bytes[48..52].copy_from_slice(&((self.cookie >> 32) as u32).to_ne_bytes());
+        // A user whom no system has.
+        bytes[64..68].copy_from_slice(&4_000_000_000_u32.to_ne_bytes());
         bytes[68..72].copy_from_slice(&7_u32.to_ne_bytes());
         let mut info = vec![0; INFO_LEN];
         info[0] = self.state;

@@ -185,7 +185,7 @@ fn lines(state: &State, width: usize) -> Vec<Entry> {
 }
 
 const NAME_WIDTH: usize = 25;
-const VALUE_WIDTH: usize = 18;
+const VALUE_WIDTH: usize = 15;
 const LEAST_MEANING: usize = 24;
 
 /// Breaks text into lines at spaces.

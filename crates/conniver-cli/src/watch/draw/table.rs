@@ -31,6 +31,15 @@ pub(super) fn draw(state: &mut State, style: Style, area: Rect, buffer: &mut Buf
             place.put(buffer, line, heading_of(state, field).as_str(), field, look);
         }
     }
+    if state.len() == 0
+        && let Some(line) = line(area, area.height.min(2).saturating_sub(1))
+    {
+        let why = match state.filter().trim() {
+            "" => "no sockets of this kind",
+            _ => "no socket matches the filter",
+        };
+        put(buffer, line, MARGIN, why, style.faint());
+    }
     for (number, row) in (0..area.height).zip(&cells.rows) {
         let Some(line) = line(area, number) else { break };
         draw_row(state, style, line, buffer, row, &places);

@@ -79,7 +79,7 @@ impl Program {
         let mut command = self.command(url);
         let start = Instant::now();
         let child = command.stdout(Stdio::null()).spawn()?;
-        let Ended { success, peak_bytes } = rusage::wait(child)?;
+        let Ended { success, peak_bytes, .. } = rusage::wait(child)?;
         let elapsed = start.elapsed();
         if !success {
             return Err(self.failed(url));
