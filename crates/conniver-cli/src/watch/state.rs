@@ -11,7 +11,7 @@ use tcpinfo::State as TcpState;
 
 use super::{
     connection::Connection,
-    field::Field,
+    field::{Cells, Field},
     history::{Histories, Point},
     line::Line,
     look::Look,
@@ -28,6 +28,8 @@ pub(crate) struct State {
     /// The order in which they are shown: live ones by their place, then the ended.
     order: Vec<usize>,
     processes: Option<Arc<Processes>>,
+    /// As they were when the ended ones were still there.
+    processes_before: Option<Arc<Processes>>,
     histories: Histories,
     totals: Totals,
     fields: Vec<Field>,
@@ -181,6 +183,7 @@ impl State {
             ended: Vec::new(),
             order: Vec::new(),
             processes: None,
+            processes_before: None,
             histories: Histories::default(),
             totals: Totals::default(),
             fields,
@@ -220,7 +223,7 @@ impl State {
         }
         self.ended.extend(before);
         self.connections = connections;
-        self.processes = look.processes;
+        self.processes_before = std::mem::replace(&mut self.processes, look.processes);
         self.trouble = None;
         self.histories.note(&self.connections);
         self.count(look.took, look.own_share);
@@ -283,7 +286,8 @@ impl State {
                 self.view.as_ref().is_none_or(|view| view.matches(&connection.entry()))
             })
             .map(|(place, connection)| {
-                let key = field.key(connection, self.processes.as_deref());
+                let has_ended = place >= self.connections.len();
+                let key = field.key(connection, self.processes_of(has_ended));
                 (key, connection.cookie(), place)
             })
             .collect();
@@ -407,6 +411,16 @@ impl State {
 
     pub(crate) fn processes(&self) -> Option<&Processes> {
         self.processes.as_deref()
+    }
+
+    /// The same for a connection that has ended, or has not.
+    fn processes_of(&self, has_ended: bool) -> Option<&Processes> {
+        if has_ended { self.processes_before.as_deref() } else { self.processes() }
+    }
+
+    /// What the cells of one that is shown are made of.
+    pub(crate) fn cells<'a>(&'a self, shown: Shown<'a>) -> Cells<'a> {
+        Cells::new(shown.connection, self.processes_of(shown.has_ended))
     }
 
     /// Whether it has to be found out which programs hold sockets.

@@ -2,24 +2,21 @@
 //!
 //! A test whose need is not met is reported as ignored, and so never mistaken for a success.
 
-#[cfg(unix)]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 mod pane;
-#[cfg(unix)]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[allow(dead_code, reason = "only what happens at a panic is of interest here")]
 #[path = "../../src/watch/terminal.rs"]
 mod terminal;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod trials;
 
-use std::{
-    process::{Command, ExitCode, Stdio},
-    thread,
-};
+use std::process::{Command, ExitCode, Stdio};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() -> ExitCode {
-    #[cfg(unix)]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     if let Some(how) = std::env::var_os(PANIC) {
         return panic_in_a_terminal(how == "elsewhere");
     }
@@ -28,8 +25,6 @@ fn main() -> ExitCode {
     let mut trials = vec![trial("without_a_terminal_it_says_so", true, without_a_terminal)];
     #[cfg(any(target_os = "linux", target_os = "android"))]
     trials.extend(trials::ALL.iter().map(|(name, test)| trial(name, pane::is_possible(), *test)));
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    let _ = PANIC;
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
@@ -51,16 +46,19 @@ fn without_a_terminal() {
 }
 
 /// With this in its environment, this program takes the terminal and panics.
+#[cfg(any(target_os = "linux", target_os = "android"))]
 const PANIC: &str = "CONNIVER_TEST_PANIC";
 
 /// With the code that gives the terminal back when the command panics.
-#[cfg(unix)]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 fn panic_in_a_terminal(is_elsewhere: bool) -> ExitCode {
+    use std::{thread, time::Duration};
+
     let mut screen = terminal::Screen::take().unwrap();
     let text = "taken";
     screen.draw(|frame| frame.render_widget(text, frame.area())).unwrap();
     // Long enough for others to see it.
-    thread::sleep(std::time::Duration::from_secs(1));
+    thread::sleep(Duration::from_secs(1));
     if !is_elsewhere {
         panic!("on purpose");
     }

@@ -11,7 +11,7 @@ use crate::{
     column::{Unit, Value},
     text::Put as _,
     watch::{
-        field::{Cells, Field},
+        field::Field,
         history::{Point, RATE_SCALE},
         state::State,
     },
@@ -130,8 +130,11 @@ fn draw_graph(points: &[Option<u32>], style: Style, area: Rect, buffer: &mut Buf
     let visible = points.get(points.len().saturating_sub(room)..).unwrap_or_default();
     let blank = u16::try_from(room - visible.len()).unwrap_or(0);
     let area = Rect { x: area.x + blank, width: area.width - blank, ..area };
-    let bars = visible.iter().map(|point| SparklineBar::from(point.map(u64::from)));
     let most = points.iter().flatten().max().copied().unwrap_or(0).max(1);
+    // What is little is not to be taken for nothing.
+    let least = most.div_ceil(8);
+    let height = |number: u32| u64::from(if number == 0 { 0 } else { number.max(least) });
+    let bars = visible.iter().map(|point| SparklineBar::from(point.map(height)));
     Sparkline::default()
         .data(bars)
         .max(u64::from(most))
@@ -150,7 +153,7 @@ struct Entry {
 /// Every field with value, unit and meaning.
 fn lines(state: &State, width: usize) -> Vec<Entry> {
     let Some(shown) = state.selected() else { return Vec::new() };
-    let cells = Cells::new(shown.connection, state.processes());
+    let cells = state.cells(shown);
     let mut lines = Vec::new();
     let mut out = Vec::new();
     for field in Field::all() {

@@ -4,7 +4,7 @@ use ratatui::{buffer::Buffer, layout::Rect, text::Span};
 
 use super::{Style, cut, line, put};
 use crate::watch::{
-    field::{Cells, Field},
+    field::Field,
     state::{Shown, State},
 };
 
@@ -109,8 +109,9 @@ impl Visible {
         let places = top..state.len().min(top.saturating_add(page));
         let mut out = Vec::new();
         let row = |place: usize| {
-            let Shown { connection, has_ended } = state.shown(place)?;
-            let made_of = Cells::new(connection, state.processes());
+            let shown = state.shown(place)?;
+            let Shown { connection, has_ended } = shown;
+            let made_of = state.cells(shown);
             let cell = |field: &Field| {
                 if has_ended && field.name() == "state" {
                     return state.word_of_end().to_owned();
