@@ -101,6 +101,7 @@ struct Holders {
     /// Of all sockets of the last look.
     inodes: Vec<u32>,
     is_stale: bool,
+    known_at: Option<Instant>,
     not_before: Option<Instant>,
 }
 
@@ -111,6 +112,8 @@ impl Holders {
         inodes.sort_unstable();
         let is_known = |inode: &u32| self.inodes.binary_search(inode).is_ok();
         self.is_stale |= !inodes.iter().all(is_known);
+        // A program may hand a socket on, or take another name.
+        self.is_stale |= self.known_at.is_some_and(|then| then.elapsed() > LONGEST_TRUST);
         self.inodes = inodes;
         let now = Instant::now();
         match &self.known {
@@ -122,6 +125,7 @@ impl Holders {
                 let scanned = Arc::new(Processes::scan()?);
                 let spent = processor_time().zip(spent).map(|(now, then)| now.saturating_sub(then));
                 self.is_stale = false;
+                self.known_at = Some(now);
                 // At most a fiftieth of a processor's time goes into it.
                 let took = spent.unwrap_or_else(|| now.elapsed());
                 self.not_before = Some(Instant::now() + took * 50);
@@ -131,6 +135,9 @@ impl Holders {
         }
     }
 }
+
+/// How long it is believed that nothing has changed, if all sockets are the same.
+const LONGEST_TRUST: Duration = Duration::from_secs(10);
 
 #[cfg(unix)]
 fn processor_time() -> Option<Duration> {

@@ -54,6 +54,8 @@ fn watch(talk: &Talk) -> Pane {
 }
 
 fn a_person_looks_filters_resizes_and_quits() {
+    // A program is named, whatever it calls itself.
+    fs::write("/proc/self/comm", "\x1b[7mevil").unwrap();
     let (talk, other) = (Talk::new(), Talk::new());
     let pane = Pane::new();
     pane.start(&format!("{CONNIVER} watch --sort local -n 0.2"));
@@ -85,8 +87,6 @@ fn a_person_looks_filters_resizes_and_quits() {
     pane.wait("the larger picture", |screen| {
         screen.lines().count() > 30 && screen.contains("delivery_rate") | screen.contains("rate")
     });
-    // A program is named, whatever it calls itself.
-    fs::write("/proc/self/comm", "\x1b[7mevil").unwrap();
     pane.press(&["Enter"]);
     pane.press(&["p"]);
     let name = format!("\\x1b[7mevil/{}", std::process::id());
