@@ -1,11 +1,10 @@
 //! What `conniver watch` takes of a processor.
 
 use std::{
-    env,
     fs::File,
     hint::black_box,
     io::{Read as _, Write as _},
-    path::PathBuf,
+    path::Path,
     process::{Command, Stdio},
     thread,
     time::Duration,
@@ -21,6 +20,7 @@ use crate::bench::{
     bare::BareDump,
     beside,
     cost::{Cost, Trouble},
+    programs,
     rusage::{self, Ended},
     timing::{Rounds, processor_nanos},
 };
@@ -34,7 +34,7 @@ const RUNS: usize = 3;
 /// The processor's time for one look and the picture of it, one a second.
 pub(super) fn refresh() -> Result<Cost, Trouble> {
     beside::population_of("watch", SOCKETS, |_| {
-        let conniver = built()?;
+        let conniver = programs::built("conniver-cli", "conniver")?;
         let mut bare = BareDump::new()?;
         bare.receive();
         let mut rounds = Rounds::default();
@@ -52,21 +52,8 @@ pub(super) fn refresh() -> Result<Cost, Trouble> {
     })
 }
 
-fn built() -> Result<PathBuf, Trouble> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo)
-        .args(["build", "--quiet", "--release", "--package", "conniver-cli"])
-        .stdout(Stdio::null())
-        .status()?;
-    if !built.success() {
-        return Err(Trouble::Failed("conniver does not build".to_owned()));
-    }
-    let path = env::current_exe()?.with_file_name("conniver");
-    if path.is_file() { Ok(path) } else { Err(Trouble::Failed(format!("no {}", path.display()))) }
-}
-
 /// Watches for so many looks, in a terminal that is read as fast as it is written.
-fn watch(conniver: &PathBuf) -> Result<Ended, Trouble> {
+fn watch(conniver: &Path) -> Result<Ended, Trouble> {
     let failed = |error: rustix::io::Errno| Trouble::Failed(format!("a terminal: {error}"));
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).map_err(failed)?;
     grantpt(&ours).map_err(failed)?;
