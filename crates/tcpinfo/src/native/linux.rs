@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::structure::{Row, first, structure};
+use super::structure::{Raw, Row, first, structure};
 use crate::{
     AccEcnOption, CaState, EcnMode, FastOpenFailure, Options, Reading, State, TcpOption,
     fields::{Field, Kind, Type},
@@ -22,10 +22,8 @@ impl LinuxTcpInfo {
     /// field reads as [`read_native`](crate::read_native) has it. Elsewhere no version is assumed.
     #[inline]
     pub fn from_running_kernel(bytes: &[u8]) -> Self {
-        // Changed in place, because handing it on would move half a kilobyte.
-        let mut info = Self::from_bytes(bytes);
-        info.0.hint = crate::sys::kernel_major();
-        info
+        // Not changed afterwards, because handing it on would move half a kilobyte.
+        Self(Raw::hinted(bytes, ByteOrder::NATIVE, crate::sys::kernel_major()))
     }
 
     /// States the major version of the kernel that filled the structure.

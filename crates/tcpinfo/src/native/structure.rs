@@ -37,7 +37,13 @@ impl<const CAPACITY: usize> Raw<CAPACITY> {
         Self { bytes: [0; CAPACITY], len: 0, order: ByteOrder::NATIVE, hint: 0 };
 
     pub(crate) fn from_bytes_in(bytes: &[u8], order: ByteOrder) -> Self {
-        let mut raw = Self { order, ..Self::EMPTY };
+        Self::hinted(bytes, order, 0)
+    }
+
+    /// The same with what the decoder is told beside the bytes.
+    #[inline]
+    pub(crate) fn hinted(bytes: &[u8], order: ByteOrder, hint: u8) -> Self {
+        let mut raw = Self { order, hint, ..Self::EMPTY };
         for (slot, byte) in raw.bytes.iter_mut().zip(bytes) {
             *slot = *byte;
         }
