@@ -83,21 +83,29 @@ impl<'a> Iterator for Attributes<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Index {
     /// One more than the number of words before it; none if there is no such attribute.
-    words: [u16; LAST_KNOWN as usize + 1],
+    words: [u16; SLOTS],
 }
+
+/// One for each known number and some more, which is a round number of bytes.
+const SLOTS: usize = 24;
+
+const _: () = assert!(SLOTS > LAST_KNOWN as usize);
 
 impl Index {
     /// Sees that the bytes are attributes to their end, which lies `offset` into what is told of.
     #[inline]
     pub(crate) fn of(bytes: &[u8], offset: usize) -> Result<Self, Malformed> {
-        let mut index = Self { words: [0; LAST_KNOWN as usize + 1] };
-        let mut place = 0;
-        while let Some(cut) = cut(bytes.get(place..).unwrap_or_default()) {
-            let (attribute, used) = cut.map_err(|what| Malformed::new(offset + place, what))?;
+        let mut index = Self { words: [0; SLOTS] };
+        let mut rest = bytes;
+        let mut word = 1u16;
+        while let Some(cut) = cut(rest) {
+            let place = || offset + bytes.len() - rest.len();
+            let (attribute, used) = cut.map_err(|what| Malformed::new(place(), what))?;
             if let Some(slot @ 0) = index.words.get_mut(usize::from(attribute.number)) {
-                *slot = u16::try_from(place / 4 + 1).unwrap_or(FAR);
+                *slot = word;
             }
-            place += used;
+            rest = rest.get(used..).unwrap_or_default();
+            word = word.saturating_add(u16::try_from(used / 4).unwrap_or(FAR));
         }
         Ok(index)
     }

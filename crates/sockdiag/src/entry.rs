@@ -330,14 +330,21 @@ impl<'a> Entry<'a> {
         let name = self.congestion_name()?;
         // What the algorithm's own number of attribute is decoded as, whatever the name.
         let told = [
-            (number::VEGASINFO, b"vegas".as_slice()),
+            (number::BBRINFO, b"bbr".as_slice()),
+            (number::VEGASINFO, b"vegas"),
             (number::DCTCPINFO, b"dctcp"),
-            (number::BBRINFO, b"bbr"),
         ]
         .into_iter()
-        .filter(|(number, _)| can_tell(name.as_str(), *number))
-        .find_map(|(number, format)| Some((format, self.payload(number)?)));
-        let (format, bytes) = told.unwrap_or((name.as_str().as_bytes(), &[]));
+        .filter_map(|(number, format)| Some((number, format, self.payload(number)?)))
+        .find(|(number, ..)| can_tell(name.as_str(), *number));
+        let (format, bytes) = match told {
+            None => return Some(Congestion::decode(name, &[])),
+            // The commonest that tells anything, and its name is its format's.
+            Some((number::BBRINFO, _, bytes)) if name.as_str().starts_with("bbr") => {
+                return Some(Congestion::decode(name, bytes));
+            }
+            Some((_, format, bytes)) => (format, bytes),
+        };
         let mut congestion = Congestion::decode(CongestionName::from_bytes(format), bytes);
         congestion.name = name;
         Some(congestion)
@@ -448,6 +455,9 @@ impl<'a> Entry<'a> {
 /// Whether an algorithm of this name can have sent the attribute. The kernel reads name and facts one
 /// after the other, and the algorithm can be switched between.
 fn can_tell(name: &str, attribute: u16) -> bool {
+    if attribute == number::BBRINFO && name.starts_with("bbr") {
+        return true;
+    }
     let own = match name {
         "vegas" | "yeah" | "westwood" | "illinois" | "nv" => number::VEGASINFO,
         // Without ECN it works as reno, under a name of its own.
