@@ -5,6 +5,7 @@ mod list;
 mod lookup;
 mod schema;
 mod select;
+mod serve;
 mod watch;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -14,6 +15,7 @@ pub(crate) use list::{Color, Format, ListArgs};
 pub(crate) use lookup::LookupArgs;
 pub(crate) use schema::SchemaArgs;
 pub(crate) use select::{Family, Network, Ports, SelectArgs};
+pub(crate) use serve::{By, LabelRule, ServeArgs};
 pub(crate) use watch::WatchArgs;
 
 /// Shows every TCP connection of this machine with all that the kernel knows of it.
@@ -48,6 +50,8 @@ pub(crate) enum Command {
     Lookup(LookupArgs),
     /// Explain every field that the kernel may tell of a connection
     Schema(SchemaArgs),
+    /// Serve metrics of all connections to Prometheus, and the connections as JSON
+    Serve(ServeArgs),
     /// Show connections as they are now, again and again
     Watch(Box<WatchArgs>),
 }

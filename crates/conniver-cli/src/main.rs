@@ -13,6 +13,7 @@ mod output;
 mod process;
 mod run;
 mod schema;
+mod serve;
 mod source;
 mod text;
 mod user;

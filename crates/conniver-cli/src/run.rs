@@ -8,7 +8,7 @@ use std::{
 use crate::{
     cli::{Cli, Command},
     error::Error,
-    escape, list, lookup, schema, watch,
+    escape, list, lookup, schema, serve, watch,
 };
 
 /// Does what was asked for and says how it went.
@@ -19,6 +19,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         (None, Some(Command::List(arguments))) => list::run(&arguments),
         (None, Some(Command::Lookup(arguments))) => lookup::run(&arguments),
         (None, Some(Command::Schema(arguments))) => schema::run(&arguments),
+        (None, Some(Command::Serve(arguments))) => serve::run(&arguments),
         (None, Some(Command::Watch(arguments))) => watch::run(&arguments),
     };
     match done {

@@ -338,7 +338,7 @@ fn remote_network(Network { address, len }: Network) -> Filter {
 }
 
 /// A process by its number, a path, or a name of `ip netns`.
-fn namespace(name: &str) -> Result<Namespace, Error> {
+pub(crate) fn namespace(name: &str) -> Result<Namespace, Error> {
     if name.contains('/') {
         return Ok(Namespace::at(name));
     }

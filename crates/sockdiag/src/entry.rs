@@ -149,6 +149,12 @@ impl<'a> Entry<'a> {
         EntryBuf { bytes: bytes.into_boxed_slice(), index, protocol, origin }
     }
 
+    /// How many bytes the kernel told of the socket, without the message's header.
+    #[inline]
+    pub const fn byte_len(&self) -> usize {
+        HEAD_LEN + self.attributes.len()
+    }
+
     const fn family(&self) -> u8 {
         self.head[0]
     }

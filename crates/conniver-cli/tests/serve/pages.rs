@@ -1,0 +1,135 @@
+//! The pages beside the metrics, and what is refused.
+
+use std::process::Command;
+
+use libtest_mimic::{Failed, Trial};
+use serde_json::Value;
+
+use crate::server::{Scene, Server, holds, is_superuser, same, trial};
+
+pub(crate) fn add_to(trials: &mut Vec<Trial>) {
+    trials.extend([
+        trial("connections_are_those_of_the_list", connections),
+        trial("pages_are_as_they_are_named", pages),
+        trial("what_cannot_be_is_refused_at_the_start", refused),
+        trial("without_privilege_only_programs_are_missing", unprivileged),
+    ]);
+}
+
+fn connections() -> Result<(), Failed> {
+    let scene = Scene::new()?;
+    let _held: Vec<_> = (0..3).map(|_| scene.connect()).collect::<Result<_, _>>()?;
+    let server = Server::start(&[])?;
+    let port = scene.address().port();
+    let answer = server.get(&format!("/api/connections?filter=sport+%3D+:{port}"), "")?;
+    same("status", answer.status, 200)?;
+    holds("type", answer.head.contains("application/json"), &answer.head)?;
+    let list = Command::new(env!("CARGO_BIN_EXE_conniver"))
+        .args(["list", "--format", "json", &format!("sport = :{port}")])
+        .output()?;
+    let steady = |text: &[u8]| -> Result<Vec<Value>, Failed> {
+        let mut all: Vec<Value> = serde_json::from_slice(text)?;
+        all.sort_by_key(|one| one["cookie"].as_u64());
+        Ok(all)
+    };
+    let (ours, theirs) = (steady(answer.body.as_bytes())?, steady(&list.stdout)?);
+    same("sockets", (ours.len(), theirs.len()), (3, 3))?;
+    for (ours, theirs) in ours.iter().zip(&theirs) {
+        for key in ["localAddr", "remoteAddr", "state", "cookie", "inode", "uid", "queues"] {
+            same(key, &ours[key], &theirs[key])?;
+        }
+        let keys = |one: &Value| one.as_object().map(|one| one.keys().cloned().collect::<Vec<_>>());
+        same("keys", keys(ours), keys(theirs))?;
+    }
+    let count = |path: &str| -> Result<usize, Failed> {
+        Ok(steady(server.get(path, "")?.body.as_bytes())?.len())
+    };
+    same("limited", count(&format!("/api/connections?filter=sport+=+:{port}&limit=2"))?, 2)?;
+    same("none", count("/api/connections?limit=0")?, 0)?;
+    same("none", count("/api/connections?filter=sport+=+:0")?, 0)?;
+    let listening = format!("/api/connections?filter=state+listening+sport+=+:{port}&process=1");
+    let answer = server.get(&listening, "")?;
+    let all = steady(answer.body.as_bytes())?;
+    same("holder", &all[0]["process"][0]["pid"], &Value::from(std::process::id()))?;
+    for (wrong, named) in [
+        ("filter=sprot+=+:80", "sprot"),
+        ("limit=many", "many"),
+        ("colour=red", "colour"),
+        ("filter=%ff", "filter"),
+    ] {
+        let answer = server.get(&format!("/api/connections?{wrong}"), "")?;
+        same(wrong, answer.status, 400)?;
+        holds(wrong, answer.body.contains(named), &answer)?;
+    }
+    Ok(())
+}
+
+fn pages() -> Result<(), Failed> {
+    let server = Server::start(&[])?;
+    for (path, status, part) in [
+        ("/", 200, "/api/connections"),
+        ("/health", 200, "ok"),
+        ("/-/ready", 200, "ok"),
+        ("/-/healthy", 200, "running"),
+        ("/nothing", 404, "no such page"),
+        ("/metrics/", 404, "no such page"),
+    ] {
+        let answer = server.get(path, "")?;
+        same(path, answer.status, status)?;
+        holds(path, answer.body.contains(part), &answer)?;
+    }
+    same("method", server.ask("POST /metrics HTTP/1.0\r\n\r\n")?.status, 405)?;
+    let head = server.ask("HEAD /metrics HTTP/1.0\r\n\r\n")?;
+    same("head", (head.status, &*head.body), (200, ""))?;
+    // A page in a browser that calls us by a name of its own may not read what we say.
+    for (host, status) in
+        [("evil.example", 403), ("localhost:1", 200), ("127.0.0.1", 200), ("[::1]:7", 200)]
+    {
+        let answer = server.get("/-/healthy", &format!("Host: {host}\r\n"))?;
+        same(host, answer.status, status)?;
+    }
+    Ok(())
+}
+
+fn refused() -> Result<(), Failed> {
+    let server = Server::start(&[])?;
+    let taken = server.address.to_string();
+    let cases: [(&[&str], i32, &str); 7] = [
+        (&["--listen", &taken], 1, "--listen"),
+        (&["--listen", "192.0.2.1:0"], 1, "192.0.2.1"),
+        (&["--listen", "localhost"], 2, "localhost"),
+        (&["--label", "a=sprot = :1"], 2, "sprot"),
+        (&["--label", "a"], 2, "\"=\""),
+        (&["--max-series", "5"], 2, "5"),
+        (&["--listen", "127.0.0.1:0", "--netns", "no-such-namespace"], 1, "no-such-namespace"),
+    ];
+    for (arguments, code, part) in cases {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_conniver")).arg("serve").args(arguments).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        same("code", output.status.code(), Some(code))?;
+        holds(part, said.contains(part), &said)?;
+    }
+    Ok(())
+}
+
+fn unprivileged() -> Result<(), Failed> {
+    let scene = Scene::new()?;
+    let (client, peer) = scene.connect()?;
+    let server = Server::start_unprivileged(&["--by", "process", "--label", &scene.rule()])?;
+    let series = server.scrape()?;
+    same("connections", series.sum("tcp_connection_count", "label=\"mine\""), 2.0)?;
+    same("ends are heard", series.number("conniver_events_listening"), 1.0)?;
+    let unreadable = series.number("conniver_unreadable_processes");
+    if is_superuser() {
+        holds("unreadable", unreadable >= 1.0, &unreadable)?;
+        let unknown = "process=\"\",label=\"mine\"";
+        same("of nobody known", series.sum("tcp_connection_count", unknown), 2.0)?;
+    }
+    drop((client, peer));
+    server
+        .scrape_until("both ends", |series| {
+            series.sum("tcp_connections_closed_total", "label=\"mine\"") == 2.0
+        })
+        .map(drop)
+}
