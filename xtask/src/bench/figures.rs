@@ -15,6 +15,7 @@ mod kernel;
 mod lifecycle;
 mod list;
 mod memory;
+mod serve;
 mod sockdiag;
 mod tracker;
 mod watch;
@@ -100,6 +101,20 @@ pub(super) const FIGURES: &[Figure] = &[
         // Where memory lies differs a little from run to run.
         target: Target { limit: Limit::TimesFloor(1.5), allocs: None },
         measure: list::memory,
+    },
+    Figure {
+        name: "serve.scrape",
+        what: "processor time of conniver serve for a scrape of 100,000 sockets; floor: listing them",
+        unit: Unit::Nanoseconds,
+        target: Target { limit: Limit::TimesFloor(1.20), allocs: None },
+        measure: serve::scrape,
+    },
+    Figure {
+        name: "serve.bytes",
+        what: "what it answers, with as many groups as there may be",
+        unit: Unit::Bytes,
+        target: Target { limit: Limit::Bytes(262_144.0), allocs: None },
+        measure: serve::bytes,
     },
     Figure {
         name: "conn.io",

@@ -416,3 +416,63 @@ pub(super) const METRICS: &[Metric] = &[
         Value::Own(|own| own.process.open_files.map(Number::Whole)),
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use tcpinfo::State;
+
+    use super::*;
+    use crate::serve::{
+        ledger::tests::ledger,
+        sight::{Facts, Sight},
+    };
+
+    #[test]
+    fn names_are_distinct_and_end_in_their_unit() {
+        let mut names = BTreeSet::new();
+        for Metric { name, kind, unit, .. } in METRICS {
+            assert!(names.insert(name), "{name} is there twice");
+            assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
+            let bare = name.strip_suffix("_total").unwrap_or(name);
+            assert!(unit.is_none_or(|unit| bare.ends_with(unit)), "{name}");
+        }
+    }
+
+    #[test]
+    fn after_a_look_that_failed_counters_stay_and_gauges_go() {
+        let mut ledger = ledger(&["--by", "remote"]);
+        let ended = Sight {
+            cookie: 1,
+            state: State::Close,
+            local_port: 1,
+            remote: Some([10, 0, 0, 1].into()),
+            inode: None,
+            is_connection: true,
+            facts: Some(Facts::default()),
+            unread_bytes: 0,
+            queued_bytes: 0,
+        };
+        ledger.end(&ended, None, 1);
+        let text = |is_complete| {
+            let mut out = Vec::new();
+            let own = Own { is_complete, ..Own::default() };
+            put(Exposition::OpenMetrics, &ledger, &own, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let (whole, failed) = (text(true), text(false));
+        for (part, in_whole, in_failed) in [
+            ("\ntcp_connections_closed_total{remote_network=\"10.0.0.0/24\"} 1\n", true, true),
+            ("\ntcp_unread_bytes{remote_network=\"10.0.0.0/24\"} 0\n", true, false),
+            ("\nconniver_look_complete 0\n", false, true),
+            ("\n# EOF\n", true, true),
+        ] {
+            assert_eq!(
+                (whole.contains(part), failed.contains(part)),
+                (in_whole, in_failed),
+                "{part}"
+            );
+        }
+    }
+}

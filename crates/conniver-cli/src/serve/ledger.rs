@@ -355,4 +355,4 @@ impl Hasher for CookieHasher {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -12,7 +12,7 @@ use crate::{
     serve::sight::{Count, Facts},
 };
 
-fn ledger(arguments: &[&str]) -> Ledger {
+pub(in crate::serve) fn ledger(arguments: &[&str]) -> Ledger {
     let command = ServeArgs::augment_args(clap::Command::new("serve").no_binary_name(true));
     let arguments = ServeArgs::from_arg_matches(&command.get_matches_from(arguments)).unwrap();
     Ledger::new(Grouping::new(&arguments), arguments.max_series)
