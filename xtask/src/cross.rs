@@ -69,7 +69,8 @@ const FULL_TESTS: Check = Check {
     ],
 };
 
-const HTTPSTAT: Check = Check { name: "httpstat", clippy: &["-p", "conniver-httpstat"] };
+const COMMANDS: Check =
+    Check { name: "commands", clippy: &["-p", "conniver-httpstat", "-p", "conniver-cli"] };
 
 const TCPINFO_BARE: Check =
     Check { name: "tcpinfo bare", clippy: &["-p", "tcpinfo", "--no-default-features"] };
@@ -85,7 +86,7 @@ const TARGETS: &[Target] = &[
     Target {
         triple: "x86_64-pc-windows-msvc",
         std: Std::Prebuilt,
-        checks: &[BARE, FULL_TESTS, HTTPSTAT],
+        checks: &[BARE, FULL_TESTS, COMMANDS],
         why: "Windows, as most people build for it",
     },
     Target {
@@ -97,13 +98,13 @@ const TARGETS: &[Target] = &[
     Target {
         triple: "aarch64-apple-darwin",
         std: Std::Prebuilt,
-        checks: &[BARE, FULL_TESTS, HTTPSTAT],
+        checks: &[BARE, FULL_TESTS, COMMANDS],
         why: "macOS",
     },
     Target {
         triple: "x86_64-apple-darwin",
         std: Std::Prebuilt,
-        checks: &[BARE, FULL, HTTPSTAT],
+        checks: &[BARE, FULL, COMMANDS],
         why: "macOS on Intel",
     },
     Target {
@@ -115,13 +116,13 @@ const TARGETS: &[Target] = &[
     Target {
         triple: "aarch64-linux-android",
         std: Std::Prebuilt,
-        checks: &[BARE, FULL_TESTS, HTTPSTAT],
+        checks: &[BARE, FULL_TESTS, COMMANDS],
         why: "Linux where target_os is not \"linux\"",
     },
     Target {
         triple: "x86_64-unknown-freebsd",
         std: Std::Prebuilt,
-        checks: &[BARE, FULL_TESTS, HTTPSTAT],
+        checks: &[BARE, FULL_TESTS, COMMANDS],
         why: "FreeBSD: a structure of its own",
     },
     Target {
@@ -145,7 +146,7 @@ const TARGETS: &[Target] = &[
     Target {
         triple: "i686-unknown-linux-gnu",
         std: Std::Prebuilt,
-        checks: &[BARE, FULL_TESTS, HTTPSTAT],
+        checks: &[BARE, FULL_TESTS, COMMANDS],
         why: "32-bit words, and 64-bit integers aligned to 4",
     },
     Target {
