@@ -1,6 +1,6 @@
 //! Which sockets are listed.
 
-use std::{collections::BTreeSet, net::Shutdown};
+use std::{collections::BTreeSet, net::Shutdown, time::Instant};
 
 use crate::{
     scene::Scene,
@@ -72,6 +72,9 @@ fn listeners_are_shown_if_they_are_asked_for() {
     assert_eq!(states(&["state", "listening"]), ["LISTEN"]);
     assert_eq!(states(&["--state", "listening,established"]).len(), 3);
     scene.clients[0].shutdown(Shutdown::Write).unwrap();
+    // The acknowledgement is on its way for a moment.
+    let begun = Instant::now();
+    while states(&[]).contains(&"FIN_WAIT1".to_owned()) && begun.elapsed().as_secs() < 10 {}
     assert_eq!(states(&[]), ["CLOSE_WAIT", "FIN_WAIT2"]);
 }
 
