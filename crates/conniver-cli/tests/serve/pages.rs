@@ -20,12 +20,12 @@ fn connections() -> Result<(), Failed> {
     let scene = Scene::new()?;
     let _held: Vec<_> = (0..3).map(|_| scene.connect()).collect::<Result<_, _>>()?;
     let server = Server::start(&[])?;
-    let port = scene.address().port();
-    let answer = server.get(&format!("/api/connections?filter=sport+%3D+:{port}"), "")?;
+    let address = scene.address();
+    let answer = server.get(&format!("/api/connections?filter=src+{address}"), "")?;
     same("status", answer.status, 200)?;
     holds("type", answer.head.contains("application/json"), &answer.head)?;
     let list = Command::new(env!("CARGO_BIN_EXE_conniver"))
-        .args(["list", "--format", "json", &format!("sport = :{port}")])
+        .args(["list", "--format", "json", &format!("src {address}")])
         .output()?;
     let steady = |text: &[u8]| -> Result<Vec<Value>, Failed> {
         let mut all: Vec<Value> = serde_json::from_slice(text)?;
@@ -44,10 +44,10 @@ fn connections() -> Result<(), Failed> {
     let count = |path: &str| -> Result<usize, Failed> {
         Ok(steady(server.get(path, "")?.body.as_bytes())?.len())
     };
-    same("limited", count(&format!("/api/connections?filter=sport+=+:{port}&limit=2"))?, 2)?;
+    same("limited", count(&format!("/api/connections?filter=src+{address}&limit=2"))?, 2)?;
     same("none", count("/api/connections?limit=0")?, 0)?;
     same("none", count("/api/connections?filter=sport+=+:0")?, 0)?;
-    let listening = format!("/api/connections?filter=state+listening+sport+=+:{port}&process=1");
+    let listening = format!("/api/connections?filter=state+listening+src+{address}&process=1");
     let answer = server.get(&listening, "")?;
     let all = steady(answer.body.as_bytes())?;
     same("holder", &all[0]["process"][0]["pid"], &Value::from(std::process::id()))?;

@@ -6,8 +6,11 @@ use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     os::unix::process::CommandExt as _,
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::RwLock,
+    process::{self, Child, Command, ExitStatus, Stdio},
+    sync::{
+        RwLock,
+        atomic::{AtomicU8, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -205,8 +208,14 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
+    /// At an address of its own: of a port alone, somebody's connection may be left over.
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind("127.0.0.1:0")? })
+        static SCENES: AtomicU8 = AtomicU8::new(1);
+
+        let [high, low, ..] = process::id().to_le_bytes();
+        let scene = SCENES.fetch_add(1, Ordering::Relaxed);
+        let address = SocketAddr::from(([127, 64 | high >> 2, low, scene], 0));
+        Ok(Self { listener: TcpListener::bind(address)? })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -214,8 +223,8 @@ impl Scene {
     }
 
     pub(crate) fn rule(&self) -> String {
-        let port = self.address().port();
-        format!("mine=sport = :{port} or dport = :{port}")
+        let address = self.address();
+        format!("mine=src {address} or dst {address}")
     }
 
     /// Both ends of a new connection.
