@@ -111,7 +111,7 @@ pub(super) const FIGURES: &[Figure] = &[
     },
     Figure {
         name: "serve.bytes",
-        what: "what it answers, with as many groups as there may be",
+        what: "what it answers, with as many groups as there may be; floor: with few",
         unit: Unit::Bytes,
         target: Target { limit: Limit::Bytes(262_144.0), allocs: None },
         measure: serve::bytes,

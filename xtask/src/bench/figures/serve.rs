@@ -23,7 +23,8 @@ const SCRAPES: usize = 21;
 
 /// Processor time of the server for one scrape, beside a list of the same facts that nobody looks at.
 pub(super) fn scrape() -> Result<Cost, Trouble> {
-    measured("serve.scrape", |server, sockets| {
+    measured("serve.scrape", |conniver, sockets| {
+        let server = Server::start(conniver, &[])?;
         let mut diag = SockDiag::open().map_err(|error| Trouble::Failed(error.to_string()))?;
         let everything = Dump::new().tell(Tell::INFO);
         let mut list = || {
@@ -55,20 +56,22 @@ pub(super) fn scrape() -> Result<Cost, Trouble> {
     })
 }
 
-/// How long the answer is, with as many groups as there may be.
+/// How long the answer is, with as many groups as there may be, and with as few as can be asked for.
 pub(super) fn bytes() -> Result<Cost, Trouble> {
-    measured("serve.bytes", |server, sockets| {
-        let len = server.scrape(sockets)?.len();
-        Ok(Cost::of_bytes(len as f64, 0.0))
+    measured("serve.bytes", |conniver, sockets| {
+        let len = |options: &[&str]| -> Result<f64, Trouble> {
+            Ok(Server::start(conniver, options)?.scrape(sockets)?.len() as f64)
+        };
+        Ok(Cost::of_bytes(len(&[])?, len(&["--max-series", "500"])?))
     })
 }
 
 fn measured(
     name: &str,
-    measure: impl FnOnce(&Server, usize) -> Result<Cost, Trouble>,
+    measure: impl FnOnce(&Path, usize) -> Result<Cost, Trouble>,
 ) -> Result<Cost, Trouble> {
     let conniver = programs::built("conniver-cli", "conniver")?;
-    beside::population(name, |sockets| measure(&Server::start(&conniver)?, sockets))
+    beside::population(name, |sockets| measure(&conniver, sockets))
 }
 
 /// A server, which ends with this value.
@@ -78,11 +81,12 @@ struct Server {
 }
 
 impl Server {
-    fn start(conniver: &Path) -> Result<Self, Trouble> {
+    fn start(conniver: &Path, options: &[&str]) -> Result<Self, Trouble> {
         let mut process = Command::new(conniver)
             // More groups than there are series for.
             .args(["serve", "--listen", "127.0.0.1:0", "--max-age", "0", "--by", "listener,remote"])
             .args(["--ipv4-prefix", "32"])
+            .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
