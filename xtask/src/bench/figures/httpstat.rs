@@ -43,7 +43,7 @@ pub(super) fn exchange() -> Result<Cost, Trouble> {
     let mut rounds = Rounds::default();
     for _ in 0..REQUESTS {
         let floor = site.bare_exchange()?;
-        rounds.add(nanos(floor), nanos(httpstat.get(&site.page())?.elapsed));
+        rounds.add(nanos(floor), nanos(httpstat.get(&site.page())?));
     }
     Ok(Cost::of_processes(rounds.timing()))
 }
@@ -74,8 +74,8 @@ fn beside(floor: &Program, site: &Site, url: &str, runs: usize) -> Result<Cost, 
     let httpstat = Program::httpstat(site)?;
     let mut rounds = Rounds::default();
     for _ in 0..runs {
-        let floor = floor.get(url)?.elapsed;
-        rounds.add(nanos(floor), nanos(httpstat.get(url)?.elapsed));
+        let floor = floor.get(url)?;
+        rounds.add(nanos(floor), nanos(httpstat.get(url)?));
     }
     Ok(Cost::of_processes(rounds.timing()))
 }
@@ -102,8 +102,8 @@ fn peaks(site: &Site, url: &str, runs: usize) -> Result<Cost, Trouble> {
     let (httpstat, curl) = (Program::httpstat(site)?, Program::curl(site)?);
     let mut rounds = Rounds::default();
     for _ in 0..runs {
-        let floor = curl.get(url)?.peak_bytes;
-        let subject = httpstat.get(url)?.peak_bytes;
+        let floor = curl.peak_bytes(url)?;
+        let subject = httpstat.peak_bytes(url)?;
         program::is_above_our_own(subject.min(floor))?;
         rounds.add(floor as f64, subject as f64);
     }

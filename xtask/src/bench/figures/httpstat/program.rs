@@ -26,13 +26,6 @@ pub(super) struct Program {
     authorities: Option<PathBuf>,
 }
 
-/// What one run took.
-pub(super) struct Run {
-    /// From start to exit.
-    pub(super) elapsed: Duration,
-    pub(super) peak_bytes: u64,
-}
-
 impl Program {
     pub(super) fn httpstat(site: &Site) -> Result<Self, Trouble> {
         Self::httpstat_that_trusts(site.authorities())
@@ -75,16 +68,26 @@ impl Program {
         &self.path
     }
 
-    pub(super) fn get(&self, url: &str) -> Result<Run, Trouble> {
-        let mut command = self.command(url);
+    /// From start to exit.
+    pub(super) fn get(&self, url: &str) -> Result<Duration, Trouble> {
+        let command = self.command(url);
         let start = Instant::now();
-        let child = command.stdout(Stdio::null()).spawn()?;
-        let Ended { success, peak_bytes, .. } = rusage::wait(child)?;
-        let elapsed = start.elapsed();
-        if !success {
-            return Err(self.failed(url));
-        }
-        Ok(Run { elapsed, peak_bytes })
+        self.run(command, url)?;
+        Ok(start.elapsed())
+    }
+
+    /// The most memory that it had at a time.
+    pub(super) fn peak_bytes(&self, url: &str) -> Result<u64, Trouble> {
+        let mut command = self.command(url);
+        // What it is already, but then the new process begins as a copy of this one, of which the
+        // kernel counts little, and not within it, which counts whole.
+        command.gid(rusage::group());
+        Ok(self.run(command, url)?.peak_bytes)
+    }
+
+    fn run(&self, mut command: Command, url: &str) -> Result<Ended, Trouble> {
+        let ended = rusage::wait(command.stdout(Stdio::null()).spawn()?)?;
+        if ended.success { Ok(ended) } else { Err(self.failed(url)) }
     }
 
     /// What it prints.
@@ -103,9 +106,6 @@ impl Program {
             command.env("SSL_CERT_FILE", authorities).env("CURL_CA_BUNDLE", authorities);
             command.env_remove("SSL_CERT_DIR");
         }
-        // What it is already, but then the new process begins as a copy of this one, of which the
-        // kernel counts little, and not within it, which counts whole.
-        command.gid(rusage::group());
         command
     }
 
