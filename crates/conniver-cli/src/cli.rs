@@ -1,6 +1,7 @@
 //! The command line.
 
 mod generate;
+mod life;
 mod list;
 mod lookup;
 mod schema;
@@ -11,6 +12,7 @@ mod watch;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub(crate) use generate::Generated;
+pub(crate) use life::{LifeArgs, LifeFormat, Summary};
 pub(crate) use list::{Color, Format, ListArgs};
 pub(crate) use lookup::LookupArgs;
 pub(crate) use schema::SchemaArgs;
@@ -46,6 +48,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// List connections and listeners; the same as without a command
     List(Box<ListArgs>),
+    /// Tell of each connection as it ends: how long, how much, why
+    Life(Box<LifeArgs>),
     /// Tell everything of one connection, found by its two addresses
     Lookup(LookupArgs),
     /// Explain every field that the kernel may tell of a connection

@@ -7,6 +7,7 @@ mod column;
 mod error;
 mod escape;
 mod json;
+mod life;
 mod list;
 mod lookup;
 mod output;

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     cli::{Cli, Command},
     error::Error,
-    escape, list, lookup, schema, serve, watch,
+    escape, life, list, lookup, schema, serve, watch,
 };
 
 /// Does what was asked for and says how it went.
@@ -17,6 +17,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         (Some(what), _) => what.print(),
         (None, None) => list::run(&cli.list),
         (None, Some(Command::List(arguments))) => list::run(&arguments),
+        (None, Some(Command::Life(arguments))) => life::run(&arguments),
         (None, Some(Command::Lookup(arguments))) => lookup::run(&arguments),
         (None, Some(Command::Schema(arguments))) => schema::run(&arguments),
         (None, Some(Command::Serve(arguments))) => serve::run(&arguments),

@@ -283,7 +283,7 @@ fn names_states(filter: &[String]) -> bool {
 }
 
 /// All conditions in one.
-fn filter(select: &SelectArgs) -> Result<Filter, Error> {
+pub(crate) fn filter(select: &SelectArgs) -> Result<Filter, Error> {
     let mut filter = match select.filter.join(" ") {
         text if text.trim().is_empty() => Filter::everything(),
         text => text

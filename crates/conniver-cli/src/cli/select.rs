@@ -104,7 +104,7 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let port = |text: &str| {
             text.trim_start_matches(':')
                 .parse()
@@ -129,7 +129,7 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let (address, len) = match text.split_once('/') {
             Some((address, len)) => (address, Some(len)),
             None => (text, None),

@@ -1,0 +1,176 @@
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::{Network, Ports, SelectArgs};
+
+/// The parts of the help.
+const WHICH: &str = "Which connections";
+const WHENCE: &str = "Where they come from";
+const SHOWN: &str = "What is shown";
+const END: &str = "When it ends";
+
+/// The arguments of `life`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct LifeArgs {
+    /// A filter in the language of ss, such as: dport = :443 and retrans > 0
+    ///
+    /// It is asked of the last facts of a connection. Of owner, queues and state nothing is told any
+    /// more, and a condition on what is not told never holds.
+    #[arg(value_name = "FILTER", num_args = 0..)]
+    filter: Vec<String>,
+
+    /// IPv4 only
+    #[arg(help_heading = WHICH, short = '4', long, overrides_with = "ipv6")]
+    ipv4: bool,
+
+    /// IPv6 only, which includes IPv4 that a socket of both speaks
+    #[arg(help_heading = WHICH, short = '6', long, overrides_with = "ipv4")]
+    ipv6: bool,
+
+    /// This port at either end; FROM-TO for a range
+    #[arg(help_heading = WHICH, long, value_name = "PORT", value_parser = Ports::parse)]
+    port: Option<Ports>,
+
+    /// This port at our end
+    #[arg(help_heading = WHICH, long, value_name = "PORT", value_parser = Ports::parse)]
+    local_port: Option<Ports>,
+
+    /// This port at the peer's end
+    #[arg(help_heading = WHICH, long, value_name = "PORT", value_parser = Ports::parse)]
+    remote_port: Option<Ports>,
+
+    /// This address, or network such as 10.0.0.0/8, at either end
+    #[arg(help_heading = WHICH, long, value_name = "ADDRESS", value_parser = Network::parse)]
+    address: Option<Network>,
+
+    /// This address or network at our end
+    #[arg(help_heading = WHICH, long, value_name = "ADDRESS", value_parser = Network::parse)]
+    local: Option<Network>,
+
+    /// This address or network at the peer's end
+    #[arg(help_heading = WHICH, long, value_name = "ADDRESS", value_parser = Network::parse)]
+    remote: Option<Network>,
+
+    /// Also what never became a connection: listeners, attempts that failed
+    #[arg(help_heading = WHICH, short, long)]
+    pub(crate) all: bool,
+
+    /// Of another network namespace: a name of "ip netns", a path, or a process by its number
+    #[arg(help_heading = WHENCE, short = 'N', long, value_name = "NAME")]
+    pub(crate) netns: Option<String>,
+
+    /// How often to look who holds the connections that are open; 0 for once only
+    ///
+    /// A connection that begins and ends between two looks has no process. Less often, if a look
+    /// takes more than a tenth of that time.
+    #[arg(help_heading = WHENCE, long, value_name = "TIME", default_value = "1s", value_parser = time)]
+    pub(crate) refresh: Duration,
+
+    /// The columns of the table, or of csv; "help" lists them
+    ///
+    /// A "+" in front adds to those that are shown anyway.
+    #[arg(help_heading = SHOWN, short, long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) columns: Vec<String>,
+
+    /// In which form
+    #[arg(help_heading = SHOWN, long, value_enum, default_value_t = LifeFormat::Table)]
+    pub(crate) format: LifeFormat,
+
+    /// Leave the line with the names of columns out
+    #[arg(help_heading = SHOWN, short = 'H', long)]
+    pub(crate) no_header: bool,
+
+    /// Say at the end how many there were, how much they carried and why they ended
+    #[arg(
+        help_heading = SHOWN, short, long, value_enum, value_name = "HOW",
+        num_args = 0..=1, require_equals = true, default_missing_value = "after",
+    )]
+    pub(crate) summary: Option<Summary>,
+
+    /// End after so many connections
+    #[arg(help_heading = END, short = 'n', long, value_name = "NUMBER")]
+    pub(crate) count: Option<u64>,
+
+    /// End after this time, such as 90s or 10min
+    #[arg(help_heading = END, short, long, value_name = "TIME", value_parser = time)]
+    pub(crate) duration: Option<Duration>,
+}
+
+impl LifeArgs {
+    /// What they say of addresses and facts, as `list` has it.
+    pub(crate) fn select(&self) -> SelectArgs {
+        let mut filter = self.filter.clone();
+        if let Some(family) = match (self.ipv4, self.ipv6) {
+            (true, _) => Some("inet"),
+            (_, true) => Some("inet6"),
+            _ => None,
+        } {
+            if !filter.is_empty() {
+                filter.insert(0, "(".to_owned());
+                filter.push(")".to_owned());
+            }
+            filter.extend(["family".to_owned(), family.to_owned()]);
+        }
+        let mut select = SelectArgs::default();
+        select.filter = filter;
+        (select.port, select.local_port, select.remote_port) =
+            (self.port, self.local_port, self.remote_port);
+        (select.address, select.local, select.remote) = (self.address, self.local, self.remote);
+        select
+    }
+}
+
+/// How connections are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LifeFormat {
+    /// A line each, in columns
+    Table,
+    /// One object a line
+    Jsonl,
+    /// Comma-separated values
+    Csv,
+}
+
+/// Where the sums stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Summary {
+    /// After the connections
+    After,
+    /// Instead of the connections
+    Only,
+}
+
+/// A number with a unit, or of seconds without.
+fn time(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let wrong = || format!("{text:?} is not a time such as 500ms, 10s, 5min or 1h");
+    let seconds: f64 = number.parse().map_err(|_| wrong())?;
+    let scale = match unit.trim_start() {
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3_600.0,
+        _ => return Err(wrong()),
+    };
+    Duration::try_from_secs_f64(seconds * scale).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_a_unit_or_are_seconds() {
+        for (text, millis) in
+            [("0", 0), ("500ms", 500), ("2", 2_000), ("1.5 s", 1_500), ("2min", 120_000)]
+        {
+            assert_eq!(time(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for nonsense in ["", "s", "-1", "1d", "1e9s", "..", "1s1s", "99999999999999999999h"] {
+            assert!(time(nonsense).is_err(), "{nonsense:?}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Runs the command beside what the tests do.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    net::TcpListener,
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use super::network::connect;
+
+/// Where connections are that only show whether it listens.
+const PROBE: &str = "127.0.0.9:";
+
+/// The command with these arguments.
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_conniver"));
+    command.arg("life").args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// `conniver life`, which listens already.
+#[derive(Debug)]
+pub(crate) struct Life {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Life {
+    /// Starts it, and waits until it tells of a connection that is made for that.
+    pub(crate) fn begin(arguments: &[&str]) -> Self {
+        let child = command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = child.unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        let mut life = Self { child, lines };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        // It may not be there yet when the first ends.
+        let is_begun = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let listener = TcpListener::bind("127.0.0.9:0").unwrap();
+                while !is_begun.load(Ordering::Relaxed) {
+                    drop(connect(&listener));
+                    thread::sleep(Duration::from_millis(20));
+                    assert!(Instant::now() < deadline, "it does not begin");
+                }
+            });
+            while !life.line().contains(PROBE) {}
+            is_begun.store(true, Ordering::Relaxed);
+        });
+        life
+    }
+
+    /// The next line, of whichever connection.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        if line.is_empty() {
+            let mut complaint = String::new();
+            self.child.stderr.take().unwrap().read_to_string(&mut complaint).unwrap();
+            panic!("it has ended: {complaint}");
+        }
+        line
+    }
+
+    /// The next line that is not of a probe.
+    pub(crate) fn next(&mut self) -> String {
+        loop {
+            let line = self.line();
+            if !line.contains(PROBE) {
+                return line;
+            }
+        }
+    }
+
+    pub(crate) fn next_json(&mut self) -> Value {
+        serde_json::from_str(&self.next()).unwrap()
+    }
+
+    /// The end of this connection, by its cookie.
+    pub(crate) fn until(&mut self, cookie: u64) -> Value {
+        loop {
+            let end = self.next_json();
+            if end["cookie"] == cookie {
+                return end;
+            }
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: i32) {
+        let id = i32::try_from(self.child.id()).unwrap();
+        // SAFETY: a plain system call that takes no pointers, to a child that was not waited for.
+        assert_eq!(unsafe { libc::kill(id, signal) }, 0);
+    }
+
+    /// Whatever it still prints, what it complains of, and how it ends.
+    pub(crate) fn finish(mut self) -> (String, String, ExitStatus) {
+        let (mut printed, mut complaint) = (String::new(), String::new());
+        self.lines.read_to_string(&mut printed).unwrap();
+        self.child.stderr.take().unwrap().read_to_string(&mut complaint).unwrap();
+        (printed, complaint, self.child.wait().unwrap())
+    }
+
+    /// Reads no more.
+    pub(crate) fn close(self) -> (String, ExitStatus) {
+        let Self { mut child, lines } = self;
+        drop(lines);
+        let listener = TcpListener::bind("127.0.0.8:0").unwrap();
+        let status = loop {
+            drop(connect(&listener));
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            thread::sleep(Duration::from_millis(10));
+        };
+        let mut complaint = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut complaint).unwrap();
+        (complaint, status)
+    }
+}
