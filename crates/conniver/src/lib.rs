@@ -46,7 +46,8 @@
 //!
 //! - `axum08`: a [`Listener`] is one of axum 0.8, and handlers reach their connection.
 //! - `hyper-util`: a [`Connector`] is one of hyper-util's client, and responses bring their handle.
-//! - `sockdiag`: the kernel's facts, on Linux, of connections that are only observed.
+//! - `sockdiag`: on Linux, the kernel's facts of connections that are only observed, and
+//!   `LastWords`: what it knows after the close, such as whether the last write arrived.
 //! - `tokio-rustls`: connections with TLS on either side; the facts are those of the socket below.
 //! - `tonic014`: the connections of a [`Listener`] for tonic 0.14. Needs Rust 1.89.
 //! - `tower`: layers for HTTP clients, servers and connectors.
@@ -89,6 +90,8 @@ mod handle;
 pub mod hyper_util;
 #[cfg(feature = "serde")]
 mod json;
+#[cfg(feature = "sockdiag")]
+mod last_words;
 mod listener;
 mod mark;
 mod observer;
@@ -122,6 +125,8 @@ pub use export::Tracing;
 pub use export::TrackerCollector;
 pub use failure::Failure;
 pub use handle::{ConnId, Handle, Role};
+#[cfg(feature = "sockdiag")]
+pub use last_words::{Expected, Fate, LastWord, LastWords};
 pub use listener::Listener;
 pub use mark::{Difference, Mark};
 pub use observer::{Observer, ReportSender, report_channel};

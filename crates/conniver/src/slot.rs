@@ -178,7 +178,7 @@ impl Slot {
 
     /// Lends the socket for the time of a call, if there is one still.
     #[inline]
-    fn ask<T>(&self, question: impl FnOnce(Sock<'_>) -> T) -> Option<T> {
+    pub(crate) fn ask<T>(&self, question: impl FnOnce(Sock<'_>) -> T) -> Option<T> {
         self.with_number(|number| with_sock(number, question))
     }
 
