@@ -559,7 +559,8 @@ fn unknown(name: &str) -> String {
         .chain(FilterFact::all().flat_map(|fact| fact.also.iter().copied().chain([fact.name])));
     let nearest = names.map(|known| (distance(name, known), known)).min();
     match nearest {
-        Some((0..=2, known)) if name.len() > 2 => {
+        // Of three letters, two that are wrong are another word.
+        Some((wrong, known)) if wrong <= 2 && 3 * wrong <= name.len() => {
             format!("expected a condition; did you mean '{known}'?")
         }
         _ => "expected a condition, such as 'dport = :443' or 'rtt > 100ms'".to_owned(),

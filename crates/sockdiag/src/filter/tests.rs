@@ -193,6 +193,7 @@ fn an_error_points_at_the_place_and_says_what_was_expected() {
         ("sport = :1 or sprot = :2", "sprot", "did you mean 'sport'"),
         ("retarns > 5", "retarns", "did you mean 'retrans'"),
         ("xyzzy", "xyzzy", "such as"),
+        ("foo", "foo", "such as"),
         ("sport = :1 \u{1b}[31m", "\u{1b}[31m", "a condition"),
     ] {
         let error = Filter::parse(text, &Named).unwrap_err();
