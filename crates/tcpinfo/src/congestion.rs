@@ -27,14 +27,10 @@ impl CongestionName {
     /// Takes over a name as the kernel returns it: up to 16 bytes, ended by the first NUL.
     #[inline]
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        let mut whole = [0; Self::CAPACITY];
-        match bytes.first_chunk() {
-            Some(chunk) => whole = *chunk,
-            None => whole.iter_mut().zip(bytes).for_each(|(slot, byte)| *slot = *byte),
-        }
+        let (low, high) = bytes.split_at(bytes.len().min(8));
         // All bytes at once: the lowest bit of the mask is in the first byte that is zero.
         const ONES: u128 = u128::MAX / 0xff;
-        let text = u128::from_le_bytes(whole);
+        let text = u128::from(up_to_eight(low)) | u128::from(up_to_eight(high)) << 64;
         let zeros = text.wrapping_sub(ONES) & !text & (ONES << 7);
         let len = zeros.trailing_zeros() / 8;
         let kept = u128::MAX.checked_shr(u128::BITS - 8 * len).unwrap_or_default();
@@ -42,8 +38,12 @@ impl CongestionName {
     }
 
     /// The name as text, up to the first byte that is not text.
+    #[inline]
     pub fn as_str(&self) -> &str {
-        self.as_bytes().utf8_chunks().next().map_or("", |chunk| chunk.valid())
+        let bytes = self.as_bytes();
+        // In chunks only if it must be, which takes several times as long.
+        let first = || bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        std::str::from_utf8(bytes).unwrap_or_else(|_| first())
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
@@ -118,19 +118,29 @@ impl Congestion {
     /// Decodes the structure that an algorithm of this name returned, in this machine's byte order.
     ///
     /// Structures of other algorithms, and of unexpected lengths, are passed through as bytes.
+    #[inline]
     pub fn decode(name: CongestionName, bytes: &[u8]) -> Self {
-        let typed = match name.as_str() {
-            "vegas" | "yeah" | "westwood" | "illinois" | "nv" if bytes.len() == 16 => {
+        // The commonest tell nothing.
+        let info = if bytes.is_empty() { None } else { Self::decode_info(name, bytes) };
+        Self { name, info }
+    }
+
+    #[inline]
+    fn decode_info(name: CongestionName, bytes: &[u8]) -> Option<CongestionInfo> {
+        let typed = match name.as_bytes() {
+            b"vegas" | b"yeah" | b"westwood" | b"illinois" | b"nv" if bytes.len() == 16 => {
                 VegasInfo::decode(bytes).map(CongestionInfo::Vegas)
             }
-            "dctcp" if bytes.len() == 16 => DctcpInfo::decode(bytes).map(CongestionInfo::Dctcp),
-            bbr if bbr.starts_with("bbr") => BbrInfo::decode(bytes).map(CongestionInfo::Bbr),
+            b"dctcp" if bytes.len() == 16 => DctcpInfo::decode(bytes).map(CongestionInfo::Dctcp),
+            [b'b', b'b', b'r', ..] => match bytes.split_first_chunk() {
+                Some((head, tail)) => {
+                    return Some(CongestionInfo::Bbr(BbrInfo::decode(head, tail)));
+                }
+                None => None,
+            },
             _ => None,
         };
-        let info = typed.or_else(|| {
-            (!bytes.is_empty()).then(|| CongestionInfo::Other(CcInfo::from_bytes(bytes)))
-        });
-        Self { name, info }
+        typed.or_else(|| Some(CongestionInfo::Other(CcInfo::from_bytes(bytes))))
     }
 }
 
@@ -226,19 +236,20 @@ pub struct BbrInfo {
 }
 
 impl BbrInfo {
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let (low, high) = (u32_at(bytes, 0)?, u32_at(bytes, 4)?);
-        let min_rtt = u32_at(bytes, 8)?;
-        let bandwidth = u64::from(high) << 32 | u64::from(low);
+    #[inline(always)]
+    fn decode(head: &[u8; 20], tail: &[u8]) -> Self {
+        let word = |offset| u32_at(head, offset).unwrap_or_default();
+        let bandwidth = u64::from(word(4)) << 32 | u64::from(word(0));
+        let min_rtt = word(8);
         let is_measured = !matches!(min_rtt, 0 | u32::MAX);
         let gain = |raw: u32| (raw != 0).then(|| f64::from(raw) / 256.0);
-        Some(Self {
+        Self {
             bandwidth: (bandwidth != 0).then_some(bandwidth),
             min_rtt: is_measured.then(|| Duration::from_micros(u64::from(min_rtt))),
-            pacing_gain: gain(u32_at(bytes, 12)?),
-            cwnd_gain: gain(u32_at(bytes, 16)?),
-            tail: CcInfo::from_bytes(bytes.get(20..)?),
-        })
+            pacing_gain: gain(word(12)),
+            cwnd_gain: gain(word(16)),
+            tail: CcInfo::from_bytes(tail),
+        }
     }
 }
 
@@ -258,6 +269,7 @@ impl CcInfo {
         Self { bytes, len: u8::try_from(len.min(Self::CAPACITY)).unwrap_or_default() }
     }
 
+    #[inline(always)]
     fn from_bytes(bytes: &[u8]) -> Self {
         let mut kept = [0; Self::CAPACITY];
         for (slot, byte) in kept.iter_mut().zip(bytes) {
@@ -276,6 +288,21 @@ impl fmt::Debug for CcInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("CcInfo").field(&self.as_bytes()).finish()
     }
+}
+
+/// The first bytes as a little-endian number, read in pieces as large as there are: what is written to
+/// memory in small pieces and read in large ones, the processor waits for.
+#[inline]
+fn up_to_eight(bytes: &[u8]) -> u64 {
+    if let Some(all) = bytes.first_chunk() {
+        return u64::from_le_bytes(*all);
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        // Where both overlap, they are equal.
+        let last = u64::from(u32::from_le_bytes(*last)) << (8 * (bytes.len() - 4));
+        return u64::from(u32::from_le_bytes(*first)) | last;
+    }
+    bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {

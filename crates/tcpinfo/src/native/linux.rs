@@ -20,7 +20,7 @@ impl LinuxTcpInfo {
     ///
     /// On Linux as [`from_bytes`](Self::from_bytes) with the running kernel's version, so that every
     /// field reads as [`read_native`](crate::read_native) has it. Elsewhere no version is assumed.
-    #[inline]
+    #[inline(always)]
     pub fn from_running_kernel(bytes: &[u8]) -> Self {
         // Not changed afterwards, because handing it on would move half a kilobyte.
         Self(Raw::hinted(bytes, ByteOrder::NATIVE, crate::sys::kernel_major()))
@@ -111,8 +111,11 @@ impl LinuxTcpInfo {
     #[inline(always)]
     pub(crate) fn is_idle(&self) -> bool {
         matches!(State::from_linux(self.0.first()), State::Close)
-            && self.0.number(&row::rtt.field) == 0
-            && !(self.returned_len() >= LEN_OF_5_4 && self.0.number(&row::bytes_received.field) > 0)
+            && has_no_past(
+                self.0.number(&row::rtt.field),
+                self.0.number(&row::bytes_received.field),
+                self.returned_len(),
+            )
     }
 
     /// FACK was removed in 4.15, between two growths of the structure (192 bytes: 4.10 to 4.17).
@@ -171,6 +174,13 @@ impl LinuxTcpInfo {
 }
 
 /// The length from which on disconnecting a socket clears its count of bytes received, too.
+/// Apart from each field's code, most of which it would be, while it is hardly ever asked.
+#[cold]
+#[inline(never)]
+const fn has_no_past(rtt: u64, bytes_received: u64, returned_len: usize) -> bool {
+    rtt == 0 && !(returned_len >= LEN_OF_5_4 && bytes_received > 0)
+}
+
 const LEN_OF_5_4: usize = 232;
 
 /// `TCP_INFINITE_SSTHRESH`: slow start was never left.

@@ -41,7 +41,7 @@ impl<const CAPACITY: usize> Raw<CAPACITY> {
     }
 
     /// The same with what the decoder is told beside the bytes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn hinted(bytes: &[u8], order: ByteOrder, hint: u8) -> Self {
         let mut raw = Self { order, hint, ..Self::EMPTY };
         for (slot, byte) in raw.bytes.iter_mut().zip(bytes) {
@@ -86,25 +86,35 @@ impl<const CAPACITY: usize> Raw<CAPACITY> {
         self.bytes.get(offset..)?.first_chunk().copied()
     }
 
+    /// Whether another kind of machine filled it. The one that asks is then a rare one.
+    #[inline(always)]
+    fn is_foreign(&self) -> bool {
+        let is_foreign = self.order != ByteOrder::NATIVE;
+        if is_foreign {
+            unlikely();
+        }
+        is_foreign
+    }
+
     /// The field's bits, whatever they mean.
     #[inline(always)]
     pub(crate) fn extract(&self, field: &Field) -> Option<u64> {
-        let little = matches!(self.order, ByteOrder::Little);
         let word = match field.width {
             1 => u64::from(self.array::<1>(field.offset)?[0]),
             2 => {
-                let raw = self.array(field.offset)?;
-                u64::from(if little { u16::from_le_bytes(raw) } else { u16::from_be_bytes(raw) })
+                let raw = u16::from_ne_bytes(self.array(field.offset)?);
+                u64::from(if self.is_foreign() { raw.swap_bytes() } else { raw })
             }
             4 => {
-                let raw = self.array(field.offset)?;
-                u64::from(if little { u32::from_le_bytes(raw) } else { u32::from_be_bytes(raw) })
+                let raw = u32::from_ne_bytes(self.array(field.offset)?);
+                u64::from(if self.is_foreign() { raw.swap_bytes() } else { raw })
             }
             _ => {
-                let raw = self.array(field.offset)?;
-                if little { u64::from_le_bytes(raw) } else { u64::from_be_bytes(raw) }
+                let raw = u64::from_ne_bytes(self.array(field.offset)?);
+                if self.is_foreign() { raw.swap_bytes() } else { raw }
             }
         };
+        let little = matches!(self.order, ByteOrder::Little);
         Some(match field.bits {
             None => word,
             Some(Bits { shift, len }) => {
@@ -133,6 +143,10 @@ impl<const CAPACITY: usize> Raw<CAPACITY> {
         }
     }
 }
+
+/// The branch that leads here is not taken mostly.
+#[cold]
+const fn unlikely() {}
 
 impl<const CAPACITY: usize> PartialEq for Raw<CAPACITY> {
     fn eq(&self, other: &Self) -> bool {
