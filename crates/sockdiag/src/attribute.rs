@@ -80,10 +80,11 @@ impl<'a> Iterator for Attributes<'a> {
 }
 
 /// Where the first attribute of each known number lies, so that a fact is not looked for.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Index {
-    /// One more than the number of words before it; none if there is no such attribute.
-    words: [u16; SLOTS],
+    /// A byte for each: one more than the number of words before it, or none if there is no such
+    /// attribute. Eight together, which is how they are handed on.
+    places: [u64; SLOTS / 8],
 }
 
 /// One for each known number and some more, which is a round number of bytes.
@@ -95,38 +96,112 @@ impl Index {
     /// Sees that the bytes are attributes to their end, which lies `offset` into what is told of.
     #[inline]
     pub(crate) fn of(bytes: &[u8], offset: usize) -> Result<Self, Malformed> {
-        let mut index = Self { words: [0; SLOTS] };
-        let mut rest = bytes;
-        let mut word = 1u16;
-        while let Some(cut) = cut(rest) {
-            let place = || offset + bytes.len() - rest.len();
-            let (attribute, used) = cut.map_err(|what| Malformed::new(place(), what))?;
-            if let Some(slot @ 0) = index.words.get_mut(usize::from(attribute.number)) {
-                *slot = word;
-            }
-            rest = rest.get(used..).unwrap_or_default();
-            word = word.saturating_add(u16::try_from(used / 4).unwrap_or(FAR));
-        }
+        let mut index = Self::default();
+        walk(bytes, offset, |place, number, _| index.add(place, number))?;
         Ok(index)
+    }
+
+    #[inline(always)]
+    fn add(&mut self, place: usize, number: u16) {
+        let is_first = self.place(number) == Some(0);
+        if let Some(slot) = self.places.get_mut(usize::from(number / 8)).filter(|_| is_first) {
+            *slot |= u64::from(u8::try_from(place / 4 + 1).unwrap_or(FAR)) << (number % 8 * 8);
+        }
+    }
+
+    #[inline(always)]
+    fn place(&self, number: u16) -> Option<u8> {
+        let eight = self.places.get(usize::from(number / 8))?;
+        Some((eight >> (number % 8 * 8)) as u8)
     }
 
     /// The bytes of an attribute among those of which this is the index.
     #[inline]
     pub(crate) fn find<'a>(&self, bytes: &'a [u8], number: u16) -> Option<&'a [u8]> {
-        let place = match self.words.get(usize::from(number)).copied()? {
+        let place = match self.place(number)? {
             0 => return None,
-            FAR => {
-                let mut all = Attributes::new(bytes);
-                return all.find(|one| one.number == number).map(|found| found.payload);
-            }
+            FAR => return find_far(bytes, number),
             words => usize::from(words - 1) * 4,
         };
-        cut(bytes.get(place..)?)?.ok().map(|(attribute, _)| attribute.payload)
+        let rest = bytes.get(place..)?;
+        rest.get(HEADER_LEN..usize::from(u16_at(rest, 0)))
     }
 }
 
+#[cold]
+#[inline(never)]
+fn find_far(bytes: &[u8], number: u16) -> Option<&[u8]> {
+    Attributes::new(bytes).find(|one| one.number == number).map(|found| found.payload)
+}
+
 /// Further than any kernel's attributes reach.
-const FAR: u16 = u16::MAX;
+const FAR: u8 = u8::MAX;
+
+/// How the attributes of one socket lie: those of the next mostly lie the same, which is seen at once,
+/// while a walk has to read each length before it knows where the next is.
+#[derive(Debug, Default)]
+pub(crate) struct Pattern {
+    index: Index,
+    len: usize,
+    /// Where each header is, and its bytes.
+    headers: [(u16, [u8; HEADER_LEN]); SLOTS],
+    /// How many there are; none if there are more than are kept.
+    count: Option<usize>,
+}
+
+impl Pattern {
+    /// The index of these attributes, as [`Index::of`] has it.
+    #[inline]
+    pub(crate) fn index(&mut self, bytes: &[u8], offset: usize) -> Result<Index, Malformed> {
+        if !self.fits(bytes) {
+            self.learn(bytes, offset)?;
+        }
+        Ok(self.index)
+    }
+
+    #[inline]
+    fn fits(&self, bytes: &[u8]) -> bool {
+        let Some(count) = self.count else { return false };
+        bytes.len() == self.len
+            && self.headers.iter().take(count).all(|(place, header)| {
+                bytes.get(usize::from(*place)..).and_then(<[u8]>::first_chunk) == Some(header)
+            })
+    }
+
+    #[cold]
+    fn learn(&mut self, bytes: &[u8], offset: usize) -> Result<(), Malformed> {
+        *self = Self { len: bytes.len(), ..Self::default() };
+        let mut count = 0;
+        walk(bytes, offset, |place, number, header| {
+            self.index.add(place, number);
+            if let Some(slot) = self.headers.get_mut(count) {
+                *slot = (u16::try_from(place).unwrap_or(u16::MAX), *header);
+            }
+            count += 1;
+        })?;
+        let is_kept = count <= SLOTS && u16::try_from(self.len).is_ok();
+        self.count = is_kept.then_some(count);
+        Ok(())
+    }
+}
+
+/// Shows where each attribute begins, its number and its header, and sees that the bytes are attributes to
+/// their end, which lies `offset` into what is told of.
+#[inline(always)]
+fn walk(
+    bytes: &[u8],
+    offset: usize,
+    mut see: impl FnMut(usize, u16, &[u8; HEADER_LEN]),
+) -> Result<(), Malformed> {
+    let mut rest = bytes;
+    while let Some(cut) = cut(rest) {
+        let place = bytes.len() - rest.len();
+        let (attribute, used) = cut.map_err(|what| Malformed::new(offset + place, what))?;
+        see(place, attribute.number, rest.first_chunk().unwrap_or(&[0; HEADER_LEN]));
+        rest = rest.get(used..).unwrap_or_default();
+    }
+    Ok(())
+}
 
 /// The first attribute and where the next begins; `None` if there are no bytes left.
 #[inline(always)]
@@ -146,4 +221,71 @@ fn cut(bytes: &[u8]) -> Option<Result<(Attribute<'_>, usize), &'static str>> {
     };
     let number = u16_at(header, 2) & NUMBER_MASK;
     Some(Ok((Attribute { number, payload }, aligned(len).min(bytes.len()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attributes(all: &[(u16, usize)]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for &(number, len) in all {
+            bytes.extend(u16::try_from(HEADER_LEN + len).unwrap().to_ne_bytes());
+            bytes.extend(number.to_ne_bytes());
+            bytes.extend((0..len).map(|byte| byte as u8));
+            bytes.resize(bytes.len().next_multiple_of(4), 0xff);
+        }
+        bytes
+    }
+
+    #[test]
+    fn every_attribute_is_found_where_it_lies() {
+        let all = [
+            (5, 1),
+            (2, 280),
+            (21, 8),
+            (7, 36),
+            (2, 4),
+            (23, 0),
+            (4, 5),
+            (16, 700),
+            (8, 1),
+            (9, 2),
+        ];
+        let bytes = attributes(&all);
+        let index = Index::of(&bytes, 0).unwrap();
+        for number in 0..30 {
+            let first = Attributes::new(&bytes).find(|attribute| attribute.number == number);
+            let found = index.find(&bytes, number);
+            assert_eq!(found, first.filter(|_| number < 24).map(|first| first.payload), "{number}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_says_what_a_walk_says() {
+        let usual = attributes(&[(5, 1), (2, 280), (21, 8), (4, 5), (7, 36)]);
+        let mut longer = attributes(&[(5, 1), (2, 280), (21, 8), (4, 6), (7, 36)]);
+        let swapped = attributes(&[(2, 280), (5, 1), (21, 8), (4, 5), (7, 36)]);
+        let shifted = attributes(&[(5, 1), (2, 276), (21, 12), (4, 5), (7, 36)]);
+        let many = attributes(&[(1, 0); 40]);
+        let flagged = attributes(&[(5 | 1 << 15, 1), (2, 280), (21, 8), (4, 5), (7, 36)]);
+        let mut broken = usual.clone();
+        broken[0] = 3;
+        let mut torn = usual.clone();
+        torn[8] = 0xff;
+        let cut = &usual[..usual.len() - 2];
+        let all = [&usual, &longer, &swapped, &shifted, &many, &flagged, &broken, &torn, cut, &[]];
+        let mut pattern = Pattern::default();
+        for first in all {
+            for second in all {
+                for bytes in [first, second, second, first] {
+                    assert_eq!(pattern.index(bytes, 72), Index::of(bytes, 72));
+                }
+            }
+        }
+        // What lies in between does not matter.
+        let expected = pattern.index(&longer, 72).unwrap();
+        longer[4] ^= 1;
+        assert_eq!(pattern.index(&longer, 72), Ok(expected));
+    }
 }

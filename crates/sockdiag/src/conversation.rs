@@ -9,7 +9,6 @@ use std::{
 
 use crate::{
     Entry, Error, ErrorKind,
-    attribute::Index,
     bytes::{array_at, u32_at},
     error::Malformed,
     lookup::{Question, Request},
@@ -55,8 +54,8 @@ pub(crate) struct Conversation<T> {
 
 /// How the kernel answered.
 enum Answer {
-    /// With a socket, which lies there in the buffer, its attributes as the index has them.
-    Socket(Range<usize>, Index),
+    /// With a socket, which lies there in the buffer.
+    Socket(Range<usize>),
     /// With the end of a list, or an acknowledgement: an error number, or zero.
     End(i32),
 }
@@ -69,14 +68,14 @@ impl<T: Transport> Conversation<T> {
 
     #[inline(always)]
     pub(crate) fn look_up(&mut self, question: &Question) -> Result<Option<Entry<'_>>, Error> {
-        let (range, index) = match self.ask(question.request())? {
-            Answer::Socket(range, index) => (range, index),
+        let range = match self.ask(question.request())? {
+            Answer::Socket(range) => range,
             Answer::End(ENOENT) => return self.see_whether_served().map(|()| None),
             Answer::End(errno) => return Err(refusal(errno)),
         };
         self.is_served = true;
-        let entry = self.buffer.get(range).and_then(|bytes| Entry::indexed(bytes, index));
-        Ok(entry.filter(|entry| question.is_answered_by(entry)))
+        let entry = Entry::from_bytes(self.buffer.get(range).unwrap_or_default())?;
+        Ok(Some(entry).filter(|entry| question.is_answered_by(entry)))
     }
 
     /// Tells "no such connection" from "nobody here knows": a list is refused by the latter only.
@@ -167,9 +166,8 @@ impl<T: Transport> Conversation<T> {
 fn read(message: &Message<'_>, offset: usize) -> Result<Option<Answer>, Error> {
     match message.kind {
         kind::SOCK_DIAG_BY_FAMILY | kind::TCPDIAG_GETSOCK => {
-            let index = Entry::from_bytes(message.payload)?.index();
             let start = offset + HEADER_LEN;
-            Ok(Some(Answer::Socket(start..start + message.payload.len(), index)))
+            Ok(Some(Answer::Socket(start..start + message.payload.len())))
         }
         // Both begin with an error number below zero, or zero.
         kind::ERROR | kind::DONE => match message.payload.first_chunk::<4>() {

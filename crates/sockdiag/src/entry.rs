@@ -87,13 +87,22 @@ impl<'a> Entry<'a> {
     /// up.
     #[inline]
     pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        Self::with(bytes, |_, attributes| Index::of(attributes, HEAD_LEN))
+    }
+
+    /// The same with an index that is made of the family and the attributes.
+    #[inline(always)]
+    pub(crate) fn with(
+        bytes: &'a [u8],
+        index: impl FnOnce(u8, &[u8]) -> Result<Index, Malformed>,
+    ) -> Result<Self, Malformed> {
         let Some((head, attributes)) = bytes.split_first_chunk() else {
             return Err(Malformed::new(0, "a socket is cut off"));
         };
         if !matches!(head[0], INET | INET6) {
             return Err(Malformed::new(0, "a socket is neither of IPv4 nor of IPv6"));
         }
-        let index = Index::of(attributes, HEAD_LEN)?;
+        let index = index(head[0], attributes)?;
         let (protocol, origin) = (Protocol::Tcp, Origin::Running);
         Ok(Self { head, attributes, index, protocol, origin })
     }
@@ -292,13 +301,13 @@ impl<'a> Entry<'a> {
     ///
     /// An entry of [bytes](Self::from_bytes) is taken for one of the running kernel; of another's, ask
     /// [`LinuxTcpInfo::from_bytes`] for the bytes of attribute 2.
-    #[inline]
+    #[inline(always)]
     pub fn native_tcp_info(&self) -> Option<LinuxTcpInfo> {
         let bytes = self.payload(number::INFO).filter(|_| !self.is_mptcp())?;
-        Some(match self.origin {
-            Origin::Running => LinuxTcpInfo::from_running_kernel(bytes),
-            Origin::Kernel(major) => LinuxTcpInfo::from_bytes(bytes).with_kernel_major(major),
-        })
+        match self.origin {
+            Origin::Running => Some(LinuxTcpInfo::from_running_kernel(bytes)),
+            Origin::Kernel(major) => Some(of_kernel(bytes, major)),
+        }
     }
 
     /// The connection's facts, portable, with the name of the congestion control; absent of
@@ -332,8 +341,18 @@ impl<'a> Entry<'a> {
     /// `INET_DIAG_VEGASINFO`, `INET_DIAG_DCTCPINFO` or `INET_DIAG_BBRINFO`.
     ///
     /// If the algorithm was switched while the kernel looked, there is the name only.
+    #[inline]
     pub fn congestion(&self) -> Option<Congestion> {
-        let name = self.congestion_name()?;
+        let name_bytes = self.payload(number::CONG)?;
+        let name = CongestionName::from_bytes(name_bytes);
+        match self.payload(number::BBRINFO) {
+            // The commonest that tells anything, and its name is its format's.
+            Some(bytes) if name_bytes.starts_with(b"bbr") => Some(Congestion::decode(name, bytes)),
+            _ => Some(self.other_congestion(name)),
+        }
+    }
+
+    fn other_congestion(&self, name: CongestionName) -> Congestion {
         // What the algorithm's own number of attribute is decoded as, whatever the name.
         let told = [
             (number::BBRINFO, b"bbr".as_slice()),
@@ -343,17 +362,14 @@ impl<'a> Entry<'a> {
         .into_iter()
         .filter_map(|(number, format)| Some((number, format, self.payload(number)?)))
         .find(|(number, ..)| can_tell(name.as_str(), *number));
-        let (format, bytes) = match told {
-            None => return Some(Congestion::decode(name, &[])),
-            // The commonest that tells anything, and its name is its format's.
-            Some((number::BBRINFO, _, bytes)) if name.as_str().starts_with("bbr") => {
-                return Some(Congestion::decode(name, bytes));
+        let mut congestion = match told {
+            None => Congestion::decode(name, &[]),
+            Some((_, format, bytes)) => {
+                Congestion::decode(CongestionName::from_bytes(format), bytes)
             }
-            Some((_, format, bytes)) => (format, bytes),
         };
-        let mut congestion = Congestion::decode(CongestionName::from_bytes(format), bytes);
         congestion.name = name;
-        Some(congestion)
+        congestion
     }
 
     /// Memory that the kernel holds for the socket. `INET_DIAG_SKMEMINFO`; where that is not sent, the
@@ -458,12 +474,16 @@ impl<'a> Entry<'a> {
     }
 }
 
+/// Not inlined, so that facts of the running kernel are written to where they are wanted at once.
+#[cold]
+#[inline(never)]
+fn of_kernel(bytes: &[u8], major: u8) -> LinuxTcpInfo {
+    LinuxTcpInfo::from_bytes(bytes).with_kernel_major(major)
+}
+
 /// Whether an algorithm of this name can have sent the attribute. The kernel reads name and facts one
 /// after the other, and the algorithm can be switched between.
 fn can_tell(name: &str, attribute: u16) -> bool {
-    if attribute == number::BBRINFO && name.starts_with("bbr") {
-        return true;
-    }
     let own = match name {
         "vegas" | "yeah" | "westwood" | "illinois" | "nv" => number::VEGASINFO,
         // Without ECN it works as reno, under a name of its own.

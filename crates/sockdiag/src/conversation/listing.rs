@@ -8,8 +8,10 @@ use super::{
 };
 use crate::{
     Dump, Entry, Error, ErrorKind, Protocol,
-    attribute::Index,
+    attribute::{Index, Pattern},
     bytes::u32_at,
+    entry::HEAD_LEN,
+    lookup::INET6,
     message::{HEADER_LEN, Messages, kind, messages},
 };
 
@@ -27,7 +29,17 @@ pub(crate) struct Listing<'a, T> {
     by_kernel: bool,
     /// Where in the buffer lies what was received and not yet looked at.
     unread: Range<usize>,
+    /// Of the attributes of an IPv4 socket and of an IPv6 socket.
+    patterns: [Pattern; 2],
     is_over: bool,
+}
+
+/// What is next in a list.
+enum Found {
+    /// A socket, which lies there in the buffer, its attributes as the index has them.
+    Socket(Range<usize>, Index),
+    /// An end, with an error number or zero.
+    End(i32),
 }
 
 impl<T> fmt::Debug for Listing<'_, T> {
@@ -48,6 +60,7 @@ impl<T: Transport> Conversation<T> {
             passes: 0,
             by_kernel: true,
             unread: 0..0,
+            patterns: Default::default(),
             is_over: false,
         };
         listing.ask_for_more()?;
@@ -122,8 +135,8 @@ impl<T: Transport> Listing<'_, T> {
     fn find(&mut self) -> Result<Option<(Range<usize>, Index)>, Error> {
         loop {
             let errno = match self.read_on()? {
-                Some(Answer::Socket(range, index)) => return Ok(Some((range, index))),
-                Some(Answer::End(errno)) => errno,
+                Some(Found::Socket(range, index)) => return Ok(Some((range, index))),
+                Some(Found::End(errno)) => errno,
                 None => {
                     self.receive()?;
                     continue;
@@ -142,7 +155,7 @@ impl<T: Transport> Listing<'_, T> {
 
     /// The next that is wanted of what was received.
     #[inline]
-    fn read_on(&mut self) -> Result<Option<Answer>, Error> {
+    fn read_on(&mut self) -> Result<Option<Found>, Error> {
         let Conversation { buffer, sequence, port, .. } = &*self.conversation;
         let mut messages = Messages::of_part(buffer, self.unread.clone());
         loop {
@@ -154,15 +167,18 @@ impl<T: Transport> Listing<'_, T> {
                 continue;
             }
             match read(&message, offset)? {
-                Some(Answer::Socket(range, index)) => {
-                    let entry = Entry::indexed(message.payload, index);
-                    let protocol = self.dump.protocol_asked();
-                    let entry = entry.map(|entry| entry.of_protocol(protocol));
-                    if entry.is_some_and(|entry| self.dump.admits(&entry, self.by_kernel)) {
-                        return Ok(Some(Answer::Socket(range, index)));
+                Some(Answer::Socket(range)) => {
+                    let [ipv4, ipv6] = &mut self.patterns;
+                    let entry = Entry::with(message.payload, |family, attributes| {
+                        let pattern = if family == INET6 { ipv6 } else { ipv4 };
+                        pattern.index(attributes, HEAD_LEN)
+                    })?;
+                    let entry = entry.of_protocol(self.dump.protocol_asked());
+                    if self.dump.admits(&entry, self.by_kernel) {
+                        return Ok(Some(Found::Socket(range, entry.index())));
                     }
                 }
-                Some(end) => return Ok(Some(end)),
+                Some(Answer::End(errno)) => return Ok(Some(Found::End(errno))),
                 None => {}
             }
         }
