@@ -76,25 +76,24 @@ impl<'a> Row<'a> {
     }
 }
 
-/// The columns of these names; one with a "+" in front, and those after it, come after the usual
-/// ones.
-pub(crate) fn named(names: &[String], usual: &[&'static Column]) -> Result<Vec<Column>, Error> {
-    let mut columns = Vec::new();
+/// What these names stand for, or the usual if there are none; a name with a "+" in front, and those
+/// after it, come after the usual.
+pub(crate) fn named<T>(
+    names: &[String],
+    usual: impl Iterator<Item = T>,
+    all: impl Iterator<Item = T> + Clone,
+    find: impl Fn(&str) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    let is_added = |name: &String| name.trim_start().starts_with('+');
+    let mut columns = match names.first().is_none_or(is_added) {
+        true => usual.collect(),
+        false => Vec::new(),
+    };
     for name in names {
         let name = name.trim();
-        let bare = match name.strip_prefix('+') {
-            Some(bare) => {
-                if columns.is_empty() {
-                    columns.extend(usual.iter().map(|column| **column));
-                }
-                bare
-            }
-            None => name,
-        };
-        if bare == "all" {
-            columns.extend(all().iter().copied());
-        } else {
-            columns.push(*find(bare)?);
+        match name.strip_prefix('+').unwrap_or(name) {
+            "all" => columns.extend(all.clone()),
+            bare => columns.push(find(bare)?),
         }
     }
     Ok(columns)
@@ -165,15 +164,19 @@ mod tests {
 
     #[test]
     fn a_plus_adds_to_what_is_shown_anyway() {
-        let usual: Vec<_> = usual().collect();
         let names = |names: &[&str]| {
             let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-            let columns = named(&names, &usual).unwrap();
+            let columns = named(&names, usual(), all().iter(), find).unwrap();
             columns.iter().map(|column| column.name).collect::<Vec<_>>()
         };
-        assert_eq!(names(&["rtt", "local"]), ["rtt", "local"]);
-        let added = names(&["+cookie", "inode"]);
-        assert_eq!(added.len(), usual.len() + 2);
-        assert_eq!(added[added.len() - 2..], ["cookie", "inode"]);
+        let usual = names(&[]);
+        assert!(usual.len() > 5, "{usual:?}");
+        assert_eq!(names(&["rtt", " local"]), ["rtt", "local"]);
+        let with = |added: &[&'static str]| [&usual[..], added].concat();
+        assert_eq!(names(&["+cookie", "inode"]), with(&["cookie", "inode"]));
+        assert_eq!(names(&[" +cookie", "+inode", "rtt"]), with(&["cookie", "inode", "rtt"]));
+        assert_eq!(names(&["cookie", "+inode"]), ["cookie", "inode"], "after what is there");
+        assert_eq!(names(&["all"]).len(), all().len());
+        assert_eq!(names(&["rtt", "+all"]).len(), 1 + all().len());
     }
 }

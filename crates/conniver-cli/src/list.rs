@@ -113,16 +113,13 @@ fn form(arguments: &ListArgs) -> Result<Form, Error> {
 
 /// The columns that are asked for, else the usual ones.
 fn columns(arguments: &ListArgs) -> Result<Vec<Column>, Error> {
-    let usual: Vec<_> =
-        column::usual().filter(|column| arguments.process || !column.needs_holders).collect();
-    if arguments.columns.is_empty() {
-        return Ok(usual.into_iter().copied().collect());
-    }
-    let mut columns = column::named(&arguments.columns, &usual)?;
+    let usual = column::usual().filter(|column| arguments.process || !column.needs_holders);
+    let all = column::all().iter();
+    let mut columns = column::named(&arguments.columns, usual, all, column::find)?;
     if arguments.process && !columns.iter().any(|column| column.needs_holders) {
-        columns.push(*column::find("process")?);
+        columns.push(column::find("process")?);
     }
-    Ok(columns)
+    Ok(columns.into_iter().copied().collect())
 }
 
 /// What the kernel is asked for, for these columns.

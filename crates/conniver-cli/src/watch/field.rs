@@ -68,7 +68,7 @@ impl Field {
     }
 
     /// Every field, what follows from two looks first.
-    pub(crate) fn all() -> impl Iterator<Item = Self> {
+    pub(crate) fn all() -> impl Iterator<Item = Self> + Clone {
         COURSES.iter().map(Self::Course).chain(column::all().iter().map(Self::Told))
     }
 
@@ -89,27 +89,14 @@ impl Field {
         fields.into_iter()
     }
 
-    /// The fields of these names; one with a "+" in front, and those after it, come after the usual.
+    /// The fields of these names, each once.
     pub(crate) fn named(names: &[String], has_holders: bool) -> Result<Vec<Self>, Error> {
+        let usual = Self::usual(has_holders);
         let mut fields: Vec<Self> = Vec::new();
-        for name in names {
-            let name = name.trim();
-            let bare = name.strip_prefix('+').unwrap_or(name);
-            if bare.len() < name.len() && fields.is_empty() {
-                fields.extend(Self::usual(has_holders));
+        for field in column::named(names, usual, Self::all(), Self::find)? {
+            if !fields.contains(&field) {
+                fields.push(field);
             }
-            let wanted = match bare {
-                "all" => Self::all().collect(),
-                bare => vec![Self::find(bare)?],
-            };
-            for field in wanted {
-                if !fields.contains(&field) {
-                    fields.push(field);
-                }
-            }
-        }
-        if fields.is_empty() {
-            fields.extend(Self::usual(has_holders));
         }
         if has_holders && !fields.iter().any(Self::needs_holders) {
             fields.push(Self::find("process")?);
@@ -385,6 +372,21 @@ mod tests {
             let is_told = column::all().iter().any(|column| column.heading == course.heading);
             assert!(!is_told, "{}", course.heading);
         }
+    }
+
+    #[test]
+    fn each_is_there_once() {
+        let names = |text: &str, has_holders| {
+            let names: Vec<_> = text.split_terminator(',').map(str::to_owned).collect();
+            let fields = Field::named(&names, has_holders).unwrap();
+            fields.iter().map(Field::name).collect::<Vec<_>>()
+        };
+        assert_eq!(names("rtt,tx_rate,RTT", false), ["rtt", "tx_rate"]);
+        assert_eq!(names("rtt", true), ["rtt", "process"]);
+        let usual = names("", false);
+        assert_eq!(names("+rtt,local", false), usual, "they are among the usual");
+        assert_eq!(names("+advmss", false), [&usual[..], &["advmss"]].concat());
+        assert_eq!(names("advmss,all", false).len(), Field::all().count());
     }
 
     #[test]
