@@ -101,7 +101,6 @@ pub(crate) fn named<T>(
 
 /// The column of this name.
 pub(crate) fn find(name: &str) -> Result<&'static Column, Error> {
-    let plain = |text: &str| text.to_ascii_lowercase().replace(['-', '.'], "_");
     let wanted = plain(name);
     if let Some(column) = all().iter().find(|column| column.name == wanted) {
         return Ok(column);
@@ -122,6 +121,11 @@ pub(crate) fn find(name: &str) -> Result<&'static Column, Error> {
         close => format!("there are {}; --columns help lists all", close.join(", ")),
     };
     Err(Error::usage(format!("there is no column {name:?}; {advice}")))
+}
+
+/// A name or a heading as names are compared, however somebody writes it.
+pub(crate) fn plain(text: &str) -> String {
+    text.to_ascii_lowercase().replace(['-', '.'], "_")
 }
 
 /// Every column with its unit and meaning.

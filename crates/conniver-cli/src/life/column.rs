@@ -212,9 +212,8 @@ fn is_own(name: &str) -> bool {
 }
 
 fn find(name: &str) -> Result<Shown, Error> {
-    let plain = |text: &str| text.to_ascii_lowercase().replace(['-', '.'], "_");
-    let wanted = plain(name);
-    match OWN.iter().find(|own| own.name == wanted || plain(own.heading) == wanted) {
+    let wanted = column::plain(name);
+    match OWN.iter().find(|own| own.name == wanted || column::plain(own.heading) == wanted) {
         Some(own) => Ok(Shown::Own(own)),
         None => column::find(name).map(|column| Shown::OfSocket(*column)),
     }
