@@ -10,6 +10,7 @@ use ratatui::{
     Frame,
     buffer::Buffer,
     layout::{Position, Rect},
+    text::Span,
 };
 
 pub(crate) use style::Style;
@@ -100,4 +101,9 @@ fn put(
     let width = usize::from(line.width - from);
     let (end, _) = buffer.set_stringn(line.x + from, line.y, text, width, style);
     end - line.x
+}
+
+/// How many places of a line the text takes.
+fn width_of(text: &str) -> usize {
+    Span::raw(text).width()
 }

@@ -5,7 +5,7 @@ use ratatui::{
     layout::{Position, Rect},
 };
 
-use super::{Style, detail::wrap, line, put};
+use super::{Style, detail::wrap, line, put, width_of};
 use crate::{
     column::{Unit, Value},
     escape,
@@ -101,7 +101,7 @@ pub(super) fn draw_bottom(
     let first = line(area, 0)?;
     let Mode::Filter { line: typed, error } = state.mode() else {
         let sorted = sort(state);
-        let sorted_width = u16::try_from(width(&sorted)).unwrap_or(u16::MAX);
+        let sorted_width = u16::try_from(width_of(&sorted)).unwrap_or(u16::MAX);
         // What stands at the right end is left out where there is no room for both.
         let (said, at) = match first.width.checked_sub(sorted_width + 1) {
             Some(room) if room > sorted_width => (Rect { width: room, ..first }, Some(room + 1)),
@@ -134,7 +134,7 @@ pub(super) fn draw_bottom(
     let shown: String = text.iter().skip(skipped).collect();
     put(buffer, first, start, &shown, style.plain());
     let before: String = text.iter().take(typed.cursor()).skip(skipped).collect();
-    let cursor = start + u16::try_from(width(&before)).unwrap_or(u16::MAX - start);
+    let cursor = start + u16::try_from(width_of(&before)).unwrap_or(u16::MAX - start);
     if let Some(error) = error {
         let marked = typed.text().get(error.place()).map_or(1, |text| text.chars().count().max(1));
         let mark = "^".repeat(marked.min(room));
@@ -163,11 +163,6 @@ fn sort(state: &State) -> String {
 const PROMPT: &str = "filter: ";
 
 const HINT: &str = "? help  / filter  s sort  c columns  p programs  Enter details  q quit";
-
-/// How many places of a line the text takes.
-fn width(text: &str) -> usize {
-    ratatui::text::Span::raw(text).width()
-}
 
 fn text(put: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut bytes = Vec::new();

@@ -1,8 +1,8 @@
 //! The lines of the table that are visible.
 
-use ratatui::{buffer::Buffer, layout::Rect, text::Span};
+use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::{Style, cut, line, put};
+use super::{Style, cut, line, put, width_of};
 use crate::watch::{
     field::Field,
     state::{Shown, State},
@@ -208,9 +208,4 @@ fn heading_of(state: &State, field: &Field) -> String {
         (true, true) => format!("{}▼", field.heading()),
         (true, false) => format!("{}▲", field.heading()),
     }
-}
-
-/// How many places of a line the text takes.
-fn width_of(text: &str) -> usize {
-    if text.is_ascii() { text.len() } else { Span::raw(text).width() }
 }
