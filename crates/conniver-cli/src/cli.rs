@@ -16,7 +16,7 @@ pub(crate) use life::{LifeArgs, LifeFormat, Summary};
 pub(crate) use list::{Color, Format, ListArgs};
 pub(crate) use lookup::LookupArgs;
 pub(crate) use schema::SchemaArgs;
-pub(crate) use select::{Family, Network, Ports, SelectArgs};
+pub(crate) use select::{EndArgs, Family, FamilyArgs, Network, Ports, SelectArgs};
 pub(crate) use serve::{By, LabelRule, ServeArgs};
 pub(crate) use watch::WatchArgs;
 
@@ -39,7 +39,7 @@ pub(crate) struct Cli {
     pub(crate) list: ListArgs,
 
     /// Print what lets a shell complete these options, or the manual page, and end
-    #[arg(long, value_enum, value_name = "WHAT", exclusive = true)]
+    #[arg(help_heading = None, long, value_enum, value_name = "WHAT", exclusive = true)]
     pub(crate) generate: Option<Generated>,
 }
 

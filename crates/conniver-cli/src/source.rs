@@ -13,7 +13,7 @@ use std::{
 use sockdiag::{Dump, Entry, Filter, Namespace, Recorder, Replay, SockDiag, States, Tell};
 
 use crate::{
-    cli::{Family, Network, Ports, SelectArgs},
+    cli::{EndArgs, Family, Network, Ports, SelectArgs},
     error::{Error, reason},
     output, process, user,
 };
@@ -56,7 +56,7 @@ impl Source {
     /// The sockets that these arguments mean, each told of as far as is wanted.
     pub(crate) fn new(select: &SelectArgs, tell: Tell) -> Result<Self, Error> {
         let mut dump = Dump::new().states(states(select)?).tell(tell);
-        match select.family() {
+        match select.family.chosen() {
             Some(Family::Ipv4) => dump = dump.family(sockdiag::Family::Ipv4),
             Some(Family::Ipv6) => dump = dump.family(sockdiag::Family::Ipv6),
             None => {}
@@ -291,15 +291,16 @@ pub(crate) fn filter(select: &SelectArgs) -> Result<Filter, Error> {
             .map_err(|error: sockdiag::FilterError| Error::Unreadable(error.to_string()))?,
     };
     let either = |local: Filter, remote: Filter| local.or(remote);
+    let EndArgs { port, local_port, remote_port, address, local, remote } = select.ends;
     let ports = [
-        select.port.map(|ports| either(local_ports(ports), remote_ports(ports))),
-        select.local_port.map(local_ports),
-        select.remote_port.map(remote_ports),
+        port.map(|ports| either(local_ports(ports), remote_ports(ports))),
+        local_port.map(local_ports),
+        remote_port.map(remote_ports),
     ];
     let networks = [
-        select.address.map(|network| either(local_network(network), remote_network(network))),
-        select.local.map(local_network),
-        select.remote.map(remote_network),
+        address.map(|network| either(local_network(network), remote_network(network))),
+        local.map(local_network),
+        remote.map(remote_network),
     ];
     for condition in ports.into_iter().chain(networks).flatten() {
         filter = filter.and(condition);

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{Network, Ports, SelectArgs};
+use super::{EndArgs, Family, FamilyArgs, SelectArgs};
 
 /// The parts of the help.
 const WHICH: &str = "Which connections";
@@ -20,37 +20,11 @@ pub(crate) struct LifeArgs {
     #[arg(value_name = "FILTER", num_args = 0..)]
     filter: Vec<String>,
 
-    /// IPv4 only
-    #[arg(help_heading = WHICH, short = '4', long, overrides_with = "ipv6")]
-    ipv4: bool,
+    #[command(flatten, next_help_heading = WHICH)]
+    family: FamilyArgs,
 
-    /// IPv6 only, which includes IPv4 that a socket of both speaks
-    #[arg(help_heading = WHICH, short = '6', long, overrides_with = "ipv4")]
-    ipv6: bool,
-
-    /// This port at either end; FROM-TO for a range
-    #[arg(help_heading = WHICH, long, value_name = "PORT", value_parser = Ports::parse)]
-    port: Option<Ports>,
-
-    /// This port at our end
-    #[arg(help_heading = WHICH, long, value_name = "PORT", value_parser = Ports::parse)]
-    local_port: Option<Ports>,
-
-    /// This port at the peer's end
-    #[arg(help_heading = WHICH, long, value_name = "PORT", value_parser = Ports::parse)]
-    remote_port: Option<Ports>,
-
-    /// This address, or network such as 10.0.0.0/8, at either end
-    #[arg(help_heading = WHICH, long, value_name = "ADDRESS", value_parser = Network::parse)]
-    address: Option<Network>,
-
-    /// This address or network at our end
-    #[arg(help_heading = WHICH, long, value_name = "ADDRESS", value_parser = Network::parse)]
-    local: Option<Network>,
-
-    /// This address or network at the peer's end
-    #[arg(help_heading = WHICH, long, value_name = "ADDRESS", value_parser = Network::parse)]
-    remote: Option<Network>,
+    #[command(flatten, next_help_heading = WHICH)]
+    ends: EndArgs,
 
     /// Also what never became a connection: listeners, attempts that failed
     #[arg(help_heading = WHICH, short, long)]
@@ -101,23 +75,18 @@ impl LifeArgs {
     /// What they say of addresses and facts, as `list` has it.
     pub(crate) fn select(&self) -> SelectArgs {
         let mut filter = self.filter.clone();
-        if let Some(family) = match (self.ipv4, self.ipv6) {
-            (true, _) => Some("inet"),
-            (_, true) => Some("inet6"),
-            _ => None,
-        } {
+        if let Some(family) = self.family.chosen() {
             if !filter.is_empty() {
                 filter.insert(0, "(".to_owned());
                 filter.push(")".to_owned());
             }
-            filter.extend(["family".to_owned(), family.to_owned()]);
+            let name = match family {
+                Family::Ipv4 => "inet",
+                Family::Ipv6 => "inet6",
+            };
+            filter.extend(["family".to_owned(), name.to_owned()]);
         }
-        let mut select = SelectArgs::default();
-        select.filter = filter;
-        (select.port, select.local_port, select.remote_port) =
-            (self.port, self.local_port, self.remote_port);
-        (select.address, select.local, select.remote) = (self.address, self.local, self.remote);
-        select
+        SelectArgs { filter, ends: self.ends, ..SelectArgs::default() }
     }
 }
 

@@ -18,13 +18,8 @@ pub(crate) struct SelectArgs {
     #[arg(value_name = "FILTER", num_args = 0..)]
     pub(crate) filter: Vec<String>,
 
-    /// IPv4 only
-    #[arg(help_heading = WHICH, short = '4', long, overrides_with = "ipv6")]
-    ipv4: bool,
-
-    /// IPv6 only, which includes IPv4 that a socket of both speaks
-    #[arg(help_heading = WHICH, short = '6', long, overrides_with = "ipv4")]
-    ipv6: bool,
+    #[command(flatten, next_help_heading = WHICH)]
+    pub(crate) family: FamilyArgs,
 
     /// Only in these states, or groups of states: connected, synchronized, bucket, big
     #[arg(help_heading = WHICH, long = "state", value_name = "STATE", value_delimiter = ',')]
@@ -38,29 +33,8 @@ pub(crate) struct SelectArgs {
     #[arg(help_heading = WHICH, short, long, conflicts_with_all = ["states", "listening"])]
     pub(crate) all: bool,
 
-    /// This port at either end; FROM-TO for a range
-    #[arg(help_heading = WHICH, long, value_name = "PORT", value_parser = Ports::parse)]
-    pub(crate) port: Option<Ports>,
-
-    /// This port at our end
-    #[arg(help_heading = WHICH, long, value_name = "PORT", value_parser = Ports::parse)]
-    pub(crate) local_port: Option<Ports>,
-
-    /// This port at the peer's end
-    #[arg(help_heading = WHICH, long, value_name = "PORT", value_parser = Ports::parse)]
-    pub(crate) remote_port: Option<Ports>,
-
-    /// This address, or network such as 10.0.0.0/8, at either end
-    #[arg(help_heading = WHICH, long, value_name = "ADDRESS", value_parser = Network::parse)]
-    pub(crate) address: Option<Network>,
-
-    /// This address or network at our end
-    #[arg(help_heading = WHICH, long, value_name = "ADDRESS", value_parser = Network::parse)]
-    pub(crate) local: Option<Network>,
-
-    /// This address or network at the peer's end
-    #[arg(help_heading = WHICH, long, value_name = "ADDRESS", value_parser = Network::parse)]
-    pub(crate) remote: Option<Network>,
+    #[command(flatten, next_help_heading = WHICH)]
+    pub(crate) ends: EndArgs,
 
     /// Held by this process
     #[arg(help_heading = WHICH, long, value_name = "PID")]
@@ -79,6 +53,46 @@ pub(crate) struct SelectArgs {
     pub(crate) from: Option<PathBuf>,
 }
 
+/// Which version of the Internet protocol they speak.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct FamilyArgs {
+    /// IPv4 only
+    #[arg(short = '4', long, overrides_with = "ipv6")]
+    ipv4: bool,
+
+    /// IPv6 only, which includes IPv4 that a socket of both speaks
+    #[arg(short = '6', long, overrides_with = "ipv4")]
+    ipv6: bool,
+}
+
+/// Which addresses and ports they have.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct EndArgs {
+    /// This port at either end; FROM-TO for a range
+    #[arg(long, value_name = "PORT", value_parser = Ports::parse)]
+    pub(crate) port: Option<Ports>,
+
+    /// This port at our end
+    #[arg(long, value_name = "PORT", value_parser = Ports::parse)]
+    pub(crate) local_port: Option<Ports>,
+
+    /// This port at the peer's end
+    #[arg(long, value_name = "PORT", value_parser = Ports::parse)]
+    pub(crate) remote_port: Option<Ports>,
+
+    /// This address, or network such as 10.0.0.0/8, at either end
+    #[arg(long, value_name = "ADDRESS", value_parser = Network::parse)]
+    pub(crate) address: Option<Network>,
+
+    /// This address or network at our end
+    #[arg(long, value_name = "ADDRESS", value_parser = Network::parse)]
+    pub(crate) local: Option<Network>,
+
+    /// This address or network at the peer's end
+    #[arg(long, value_name = "ADDRESS", value_parser = Network::parse)]
+    pub(crate) remote: Option<Network>,
+}
+
 /// One of the two versions of the Internet protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Family {
@@ -86,8 +100,8 @@ pub(crate) enum Family {
     Ipv6,
 }
 
-impl SelectArgs {
-    pub(crate) fn family(&self) -> Option<Family> {
+impl FamilyArgs {
+    pub(crate) fn chosen(self) -> Option<Family> {
         match (self.ipv4, self.ipv6) {
             (true, _) => Some(Family::Ipv4),
             (_, true) => Some(Family::Ipv6),
@@ -104,7 +118,7 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str) -> Result<Self, String> {
         let port = |text: &str| {
             text.trim_start_matches(':')
                 .parse()
@@ -129,7 +143,7 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str) -> Result<Self, String> {
         let (address, len) = match text.split_once('/') {
             Some((address, len)) => (address, Some(len)),
             None => (text, None),
