@@ -50,9 +50,13 @@ impl Processes {
 
     /// Why programs that hold sockets were not found, if there were any.
     pub(crate) fn missed(&self) -> Option<String> {
-        let gaps = self.owners.gaps();
-        let is_missing = self.has_missed.load(Ordering::Relaxed) && gaps.not_permitted > 0;
-        is_missing.then(|| format!("not every socket's process is known: {gaps}"))
+        let is_missing = self.has_missed.load(Ordering::Relaxed) && self.unreadable() > 0;
+        is_missing.then(|| format!("not every socket's process is known: {}", self.owners.gaps()))
+    }
+
+    /// How many processes may not be looked into.
+    pub(crate) fn unreadable(&self) -> usize {
+        self.owners.gaps().not_permitted
     }
 
     fn container(&self, pid: u32) -> Option<&str> {

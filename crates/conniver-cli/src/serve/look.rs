@@ -1,17 +1,15 @@
 //! Looks at all sockets, one after the other, and what clients are told of them.
 
 use std::{
-    num::NonZero,
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
-use sockdiag::{Dump, Namespace, Owners, SockDiag, States, Tell};
+use sockdiag::{Dump, Namespace, SockDiag, States, Tell};
 use tcpinfo::State;
 use tokio::sync::{mpsc, oneshot};
 
@@ -24,7 +22,7 @@ use super::{
     lock,
     own::Process,
 };
-use crate::error::Error;
+use crate::{error::Error, process::Processes};
 
 /// What the threads share.
 #[derive(Debug)]
@@ -231,13 +229,10 @@ impl Looker {
 
 /// Finds the programs of connections that are new, and says how many processes may not be looked into.
 fn assign(ledger: &mut Ledger) -> Option<u64> {
-    let threads = thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
-    match Owners::scan_on(threads) {
-        Ok(owners) => {
-            ledger.assign(|inode| {
-                owners.of(inode).next().map(|owner| Name::new(owner.process.command()))
-            });
-            Some(owners.gaps().not_permitted as u64)
+    match Processes::scan() {
+        Ok(processes) => {
+            ledger.assign(|inode| processes.holders(Some(inode)).first_command().map(Name::new));
+            Some(processes.unreadable() as u64)
         }
         Err(_) => {
             // Without /proc there is not even one to count.
