@@ -38,8 +38,7 @@ use crate::{
 use ended::{Ended, with_addresses};
 use facts::{Age, Facts, Kind, Late};
 use form::Form;
-use known::Seen;
-use known::{Known, Looker, Looking};
+use known::{Known, Looker, Looking, Seen};
 use reason::{Aftermath, Lateness, Room, Side};
 use summary::Sums;
 
