@@ -31,14 +31,14 @@ use crate::{
     cli::{LifeArgs, LifeFormat, Summary},
     column::Row,
     error::{Error, reason as words},
-    output,
+    output, process,
     run::complain,
-    source,
+    source, user,
 };
 use ended::{Ended, with_addresses};
 use facts::{Age, Facts, Kind, Late};
 use form::Form;
-use known::{Known, Looker, Looking, Seen};
+use known::{Known, Looker, Looking, Seen, Whose};
 use reason::{Aftermath, Lateness, Room, Side};
 use summary::Sums;
 
@@ -62,8 +62,12 @@ pub(crate) fn run(arguments: &LifeArgs) -> Result<ExitCode, Error> {
     let form = form(arguments)?;
     let filter = source::filter(&arguments.select())?;
     let namespace = arguments.netns.as_deref().map(source::namespace).transpose()?;
+    // Of a process that is not there or not to be seen nothing would ever come.
+    arguments.pid.map(process::inodes_of).transpose()?;
+    let user = arguments.user.as_deref().map(user::wanted).transpose()?;
+    let whose = Whose { pid: arguments.pid, user };
     let signals = Signals::new()?;
-    let mut life = Life::begin(arguments, form, filter, namespace)?;
+    let mut life = Life::begin(arguments, form, filter, whose, namespace)?;
     let stop = life.follow(arguments, &signals)?;
     life.end(arguments)?;
     Ok(stop)
@@ -148,6 +152,7 @@ struct Desk {
     room: Room,
     lateness: Lateness,
     filter: Filter,
+    whose: Whose,
     takes_all: bool,
     form: Form,
     sums: Sums,
@@ -176,6 +181,7 @@ impl Life {
         arguments: &LifeArgs,
         form: Form,
         filter: Filter,
+        whose: Whose,
         namespace: Option<Namespace>,
     ) -> Result<Self, Error> {
         // First of all, so that what ends while it looks around is told.
@@ -209,6 +215,7 @@ impl Life {
             room,
             lateness: Lateness::default(),
             filter,
+            whose,
             takes_all: arguments.all,
             form,
             sums: Sums::default(),
@@ -363,6 +370,9 @@ impl Desk {
         }
         if may_wait {
             self.lateness.note(&facts, told.now);
+        }
+        if !self.whose.includes(seen) {
+            return true;
         }
         let late = self.lateness.at_most(&facts);
         let mut after = After { desk: self, known, entry, facts, late, told, may_wait };

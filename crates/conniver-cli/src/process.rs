@@ -93,6 +93,13 @@ impl<'a> Holders<'a> {
         self.owners().next().map(|owner| owner.process.pid())
     }
 
+    /// Each process once.
+    pub(crate) fn pids(self) -> Vec<u32> {
+        let mut pids: Vec<_> = self.owners().map(|owner| owner.process.pid()).collect();
+        pids.dedup();
+        pids
+    }
+
     pub(crate) fn first_command(self) -> Option<&'a str> {
         self.owners().next().map(|owner| owner.process.command())
     }

@@ -306,12 +306,7 @@ pub(crate) fn filter(select: &SelectArgs) -> Result<Filter, Error> {
         filter = filter.and(condition);
     }
     if let Some(name) = &select.user {
-        let number = user::number(name).ok_or_else(|| {
-            Error::usage(format!(
-                "there is no user {name:?} in /etc/passwd; a number is taken, too"
-            ))
-        })?;
-        filter = filter.and(Filter::text(&format!("uid = {number}")));
+        filter = filter.and(Filter::text(&format!("uid = {}", user::wanted(name)?)));
     }
     Ok(filter)
 }

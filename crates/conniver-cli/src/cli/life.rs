@@ -26,6 +26,16 @@ pub(crate) struct LifeArgs {
     #[command(flatten, next_help_heading = WHICH)]
     ends: EndArgs,
 
+    /// Held by this process when it was last seen
+    ///
+    /// A connection that begins and ends between two looks is not shown: nobody knows whose it was.
+    #[arg(help_heading = WHICH, long, value_name = "PID")]
+    pub(crate) pid: Option<u32>,
+
+    /// Made by this user, a name or a number, by what was last seen of it
+    #[arg(help_heading = WHICH, long, value_name = "USER")]
+    pub(crate) user: Option<String>,
+
     /// Also what never became a connection: listeners, attempts that failed
     #[arg(help_heading = WHICH, short, long)]
     pub(crate) all: bool,

@@ -68,7 +68,7 @@ static OWN: &[Own] = &[
         end.holding.map_or(Value::Absent, |holding| Value::Text(&holding.text))
     }),
     own("pid", "PID", "Process that held it; the first, if several did", Unit::Count, |end| {
-        end.holding.and_then(|holding| holding.pid).into()
+        end.holding.and_then(|holding| holding.pids.first().copied()).into()
     }),
     own("command", "COMMAND", "Name of that process", Unit::Text, |end| {
         end.holding.map_or(Value::Absent, |holding| Value::Text(&holding.command))

@@ -49,13 +49,15 @@ pub(super) struct Seen {
     /// When the handshake was over, or at the latest.
     since: Instant,
     is_since_exact: bool,
+    user: Option<u32>,
     pub(super) holding: Option<Holding>,
 }
 
 /// Who holds a connection, as it is shown.
 #[derive(Debug)]
 pub(super) struct Holding {
-    pub(super) pid: Option<u32>,
+    pub(super) pids: Box<[u32]>,
+    /// The name of the first.
     pub(super) command: Box<str>,
     pub(super) text: Box<str>,
     pub(super) json: Box<[u8]>,
@@ -112,6 +114,8 @@ impl Seen {
         if newer.is_since_exact && !self.is_since_exact {
             (self.since, self.is_since_exact) = (newer.since, true);
         }
+        // Of a socket that no program holds any more the kernel tells no user.
+        self.user = newer.user.or(self.user);
         // Whoever still has it when it ends is who ended it.
         if newer.holding.is_some() {
             self.holding = newer.holding;
@@ -136,11 +140,28 @@ impl Holding {
             holders.put_json(&mut json);
         }
         Some(Self {
-            pid: holders.first_pid(),
+            pids: holders.pids().into(),
             command: holders.first_command().unwrap_or_default().into(),
             text: String::from_utf8_lossy(&text).into(),
             json: json.into(),
         })
+    }
+}
+
+/// Whose connections are wanted; with nothing said, everybody's.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Whose {
+    pub(super) pid: Option<u32>,
+    pub(super) user: Option<u32>,
+}
+
+impl Whose {
+    /// Whether a connection is one of theirs. One that was never seen is not, as far as anybody knows.
+    pub(super) fn includes(self, seen: Option<&Seen>) -> bool {
+        let holding = seen.and_then(|seen| seen.holding.as_ref());
+        let user = seen.and_then(|seen| seen.user);
+        self.pid.is_none_or(|pid| holding.is_some_and(|holding| holding.pids.contains(&pid)))
+            && self.user.is_none_or(|wanted| user == Some(wanted))
     }
 }
 
@@ -200,6 +221,7 @@ impl Looker {
                 },
                 since: now.checked_sub(ago).unwrap_or(now),
                 is_since_exact: is_since_exact && now.checked_sub(ago).is_some(),
+                user: entry.uid(),
                 holding: None,
             };
             look.seen.push((entry.cookie(), seen));

@@ -3,6 +3,7 @@
 use std::{
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -16,6 +17,7 @@ use super::{
 
 pub(crate) const ALL: &[(&str, fn())] = &[
     ("who_holds_it_is_shown_when_it_was_seen", process),
+    ("those_of_a_process_or_a_user_are_shown_if_they_were_seen", whose),
     ("an_aborted_connection_says_so_and_has_its_addresses_if_it_was_seen", aborted),
     ("how_long_it_lived_is_exact_while_one_end_was_silent", lived),
     ("a_listener_that_is_gone_does_not_make_a_reset_of_a_close", gone),
@@ -59,6 +61,46 @@ fn process() {
     assert!(end.get("process").is_none(), "{end}");
     life.signal(libc::SIGTERM);
     life.finish();
+}
+
+fn whose() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let begin = |whose: [&str; 2]| {
+        let columns = ["--format", "csv", "--columns", "cookie", "--refresh", "0"];
+        Life::with_header(&[&columns[..], &whose].concat())
+    };
+    let hexadecimal = |stream: &TcpStream| format!("{:x}\n", tcpinfo::cookie(stream).unwrap());
+    let (client, server) = connect(&listener);
+    let (other_client, other_server) = connect(&listener);
+    // Two programs hold this one.
+    let socket = std::os::fd::OwnedFd::from(client.try_clone().unwrap());
+    let mut child = Command::new("cat").stdin(socket).stdout(Stdio::null()).spawn().unwrap();
+    let own = std::process::id().to_string();
+    // SAFETY: a plain system call that takes no pointers.
+    let user = unsafe { libc::geteuid() };
+    let mut of_child = begin(["--pid", &child.id().to_string()]);
+    let mut of_own = begin(["--pid", &own]);
+    let mut of_user = begin(["--user", &user.to_string()]);
+    let of_nobody = begin(["--user", "4000000000"]);
+    // Nobody has seen these.
+    drop(connect(&listener));
+    let mut expected = [&client, &server, &other_client, &other_server].map(hexadecimal);
+    let shared = expected[0].clone();
+    drop((other_client, other_server));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    drop((client, server));
+    assert_eq!(of_child.next(), shared);
+    expected.sort();
+    for life in [&mut of_own, &mut of_user] {
+        let mut told = [(); 4].map(|()| life.next());
+        told.sort();
+        assert_eq!(told, expected);
+    }
+    for life in [of_child, of_own, of_user, of_nobody] {
+        life.signal(libc::SIGTERM);
+        assert_eq!(life.finish().0, "");
+    }
 }
 
 fn aborted() {

@@ -31,12 +31,23 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    /// Starts it, and waits until it tells of a connection that is made for that.
-    pub(crate) fn begin(arguments: &[&str]) -> Self {
+    fn spawn(arguments: &[&str]) -> Self {
         let child = command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = child.unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap());
-        let mut life = Self { child, lines };
+        Self { child, lines }
+    }
+
+    /// Starts it, and waits for its header: by then it listens, and has seen what is there.
+    pub(crate) fn with_header(arguments: &[&str]) -> Self {
+        let mut life = Self::spawn(arguments);
+        life.line();
+        life
+    }
+
+    /// Starts it, and waits until it tells of a connection that is made for that.
+    pub(crate) fn begin(arguments: &[&str]) -> Self {
+        let mut life = Self::spawn(arguments);
         let deadline = Instant::now() + Duration::from_secs(60);
         // It may not be there yet when the first ends.
         let is_begun = AtomicBool::new(false);

@@ -28,6 +28,8 @@ fn nonsense() {
         (&["--format", "jsonl", "-H"], "--no-header"),
         (&["--format", "csv", "--summary"], "summary"),
         (&["--netns", ""], "\"\""),
+        (&["--user", "no such user"], "\"no such user\""),
+        (&["--pid", "0x1"], "0x1"),
         (&["dport", "="], "dport"),
         (&["--refresh", "soon"], "soon"),
         (&["--duration=-1s"], "-1s"),
@@ -42,9 +44,11 @@ fn nonsense() {
         assert_eq!((output.status.code(), &*output.stdout), (Some(2), &b""[..]), "{arguments:?}");
         assert!(complaint.contains(named), "{arguments:?}: {complaint}");
     }
-    let output = command(&["--netns", "none-such"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("none-such"));
+    for (option, named) in [("--netns", "none-such"), ("--pid", "4194304")] {
+        let output = command(&[option, named]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(String::from_utf8(output.stderr).unwrap().contains(named));
+    }
 }
 
 fn ends() {
