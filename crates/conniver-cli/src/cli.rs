@@ -15,7 +15,7 @@ pub(crate) use generate::Generated;
 pub(crate) use life::{LifeArgs, LifeFormat, Summary};
 pub(crate) use list::{Color, Format, ListArgs};
 pub(crate) use lookup::LookupArgs;
-pub(crate) use schema::SchemaArgs;
+pub(crate) use schema::{SchemaArgs, Written};
 pub(crate) use select::{EndArgs, Family, FamilyArgs, Network, Ports, SelectArgs};
 pub(crate) use serve::{By, LabelRule, ServeArgs};
 pub(crate) use watch::WatchArgs;
@@ -52,7 +52,7 @@ pub(crate) enum Command {
     Life(Box<LifeArgs>),
     /// Tell everything of one connection, found by its two addresses
     Lookup(LookupArgs),
-    /// Explain every field that the kernel may tell of a connection
+    /// Explain every field that the kernel may tell of a connection, or print a JSON Schema
     Schema(SchemaArgs),
     /// Serve metrics of all connections to Prometheus, and the connections as JSON
     Serve(ServeArgs),

@@ -1,12 +1,27 @@
-//! `conniver schema`: what each field means.
+//! `conniver schema`: what each field means, and the JSON Schema of what other commands write.
 
 use std::{fmt::Write as _, process::ExitCode};
 
+use serde_json::Value;
 use tcpinfo::{System, fields::Field};
 
-use crate::{cli::SchemaArgs, error::Error, output};
+use crate::{
+    cli::{SchemaArgs, Written},
+    error::Error,
+    output,
+};
+
+/// The schema of a socket, which defines the lines of life as well.
+const SCHEMA: &str = include_str!("../schema/conniver.schema.json");
 
 pub(crate) fn run(arguments: &SchemaArgs) -> Result<ExitCode, Error> {
+    if let Some(written) = arguments.of {
+        match written {
+            Written::List => output::print(SCHEMA)?,
+            Written::Life => output::print(of_life()?)?,
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let fields: Vec<_> = match (arguments.all, System::CURRENT) {
         (true, _) => tcpinfo::schema().collect(),
         (false, Some(system)) => tcpinfo::schema().filter(|field| field.system == system).collect(),
@@ -25,6 +40,15 @@ pub(crate) fn run(arguments: &SchemaArgs) -> Result<ExitCode, Error> {
     };
     output::print(text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The same definitions, of which another is what is described.
+fn of_life() -> Result<String, Error> {
+    let mut schema: Value = serde_json::from_str(SCHEMA)
+        .map_err(|error| Error::failure(format!("cannot read the schema: {error}")))?;
+    schema["title"] = "What conniver life tells in one line".into();
+    schema["$ref"] = "#/$defs/line".into();
+    Ok(format!("{schema:#}\n"))
 }
 
 /// Each field with a line of what it is and some of what it means.

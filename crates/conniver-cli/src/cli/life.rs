@@ -105,7 +105,7 @@ impl LifeArgs {
 pub(crate) enum LifeFormat {
     /// A line each, in columns
     Table,
-    /// One object a line
+    /// One object a line; conniver schema life describes it
     Jsonl,
     /// Comma-separated values
     Csv,

@@ -77,7 +77,7 @@ pub(crate) enum Format {
     Long,
     /// One array of objects
     Json,
-    /// One object a line
+    /// One object a line; conniver schema list describes it
     Jsonl,
     /// Comma-separated values
     Csv,

@@ -314,6 +314,17 @@ mod tests {
     }
 
     #[test]
+    fn the_schema_names_every_reason() {
+        let schema = include_str!("../../schema/conniver.schema.json");
+        let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
+        let reason = &schema["$defs"]["reason"];
+        assert_eq!(reason["enum"], serde_json::json!(Reason::ALL.map(Reason::as_str)));
+        for name in Reason::ALL.map(Reason::as_str) {
+            assert!(reason["description"].as_str().unwrap().contains(name), "{name}");
+        }
+    }
+
+    #[test]
     fn the_count_of_addresses_kept_back_is_found() {
         let text =
             "sockets: used 2\nTCP: inuse 6 orphan 0 tw 105 alloc 9 mem 1\nUDP: inuse 0 mem 0\n";

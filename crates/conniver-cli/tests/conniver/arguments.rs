@@ -47,6 +47,8 @@ fn what_clap_refuses_is_a_usage_error() {
         &["lookup", "127.0.0.1", "127.0.0.1:2"],
         &["lookup", "127.0.0.1:1", "127.0.0.1:2", "--cookie", "xyz"],
         &["schema", "extra"],
+        &["schema", "life", "--all"],
+        &["schema", "list", "--json"],
         &["--generate", "nothing"],
     ];
     for arguments in cases {
@@ -94,6 +96,27 @@ fn the_schema_explains_every_field() {
     if let Some(system) = tcpinfo::System::CURRENT {
         let own: Value = serde_json::from_str(&printed(&["schema", "--json"])).unwrap();
         assert_eq!(own.as_array().unwrap().len(), names(&system.to_string()).len());
+    }
+}
+
+#[test]
+fn what_is_written_has_a_schema() {
+    let in_sources = include_str!("../../schema/conniver.schema.json");
+    assert_eq!(printed(&["schema", "list"]), in_sources);
+    for command in ["list", "life"] {
+        let schema: Value = serde_json::from_str(&printed(&["schema", command])).unwrap();
+        assert!(jsonschema::meta::is_valid(&schema), "{command}");
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let of_both = serde_json::json!({
+            "localAddr": "[::1]:80", "remoteAddr": "[::1]:9", "state": "CLOSE", "cookie": 7,
+        });
+        assert_eq!(validator.is_valid(&of_both), command == "list", "{command}");
+        let mut end = of_both.clone();
+        end["endedAt"] = 1.into();
+        end["reason"] = "reset".into();
+        assert_eq!(validator.is_valid(&end), command == "life", "{command}");
+        end["surprise"] = 1.into();
+        assert!(!validator.is_valid(&end), "{command}");
     }
 }
 

@@ -4,11 +4,15 @@ use std::{
     io::{BufRead as _, BufReader, Read as _},
     net::TcpListener,
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
+use jsonschema::Validator;
 use serde_json::Value;
 
 use super::network::connect;
@@ -22,6 +26,22 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
     command.arg("life").args(arguments).stdin(Stdio::null());
     command
 }
+
+/// A line of JSON, which the schema must allow.
+pub(crate) fn check(line: &str) -> Value {
+    let value: Value = serde_json::from_str(line).unwrap();
+    let errors: Vec<_> = SCHEMA.iter_errors(&value).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:?} in {value:#}");
+    value
+}
+
+/// As the command prints it.
+static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_conniver"));
+    let printed = command.args(["schema", "life"]).output().unwrap();
+    assert!(printed.status.success(), "{printed:?}");
+    jsonschema::validator_for(&serde_json::from_slice(&printed.stdout).unwrap()).unwrap()
+});
 
 /// `conniver life`, which listens already.
 #[derive(Debug)]
@@ -88,8 +108,9 @@ impl Life {
         }
     }
 
+    /// The same as JSON, which the schema must allow.
     pub(crate) fn next_json(&mut self) -> Value {
-        serde_json::from_str(&self.next()).unwrap()
+        check(&self.next())
     }
 
     /// The end of this connection, by its cookie.

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     network::connect,
-    tool::{Life, command},
+    tool::{Life, check, command},
 };
 
 pub(crate) const ALL: &[(&str, fn())] = &[
@@ -152,7 +152,7 @@ fn lost() {
     life.signal(libc::SIGINT);
     let (rest, complaint, status) = life.finish();
     assert_eq!(status.code(), Some(130));
-    let sums: serde_json::Value = serde_json::from_str(rest.lines().last().unwrap()).unwrap();
+    let sums = check(rest.lines().last().unwrap());
     assert_eq!(sums["summary"]["lost"], lost);
     assert!(complaint.contains("were lost") && complaint.contains("buffer"), "{complaint}");
 }
