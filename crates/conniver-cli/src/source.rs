@@ -31,8 +31,8 @@ pub(crate) struct Source {
 /// Where sockets are.
 #[derive(Debug)]
 enum Place {
-    Here,
-    In(Namespace),
+    /// In the kernel, in this network namespace or another.
+    Kernel(Option<Namespace>),
     /// In a file; in none, in the standard input.
     Recorded(Option<PathBuf>),
 }
@@ -63,9 +63,9 @@ impl Source {
         }
         let inodes = select.pid.map(process::inodes_of).transpose()?;
         let place = match (&select.netns, &select.from) {
-            (Some(name), _) => Place::In(namespace(name)?),
+            (Some(name), _) => Place::Kernel(Some(namespace(name)?)),
             (None, Some(path)) => Place::Recorded(Some(path.clone()).filter(|path| !is_dash(path))),
-            (None, None) => Place::Here,
+            (None, None) => Place::Kernel(None),
         };
         Ok(Self { dump, filter: filter(select)?, place, inodes })
     }
@@ -84,11 +84,10 @@ impl Source {
     /// for several.
     pub(crate) fn work<W: Work>(&self, work: &W, most_parts: usize) -> Result<Vec<W::Part>, Error> {
         let processors = thread::available_parallelism().map_or(1, usize::from);
-        let filters = match &self.place {
-            // A file is read once, and by one.
-            Place::Recorded(_) => vec![self.filter.clone()],
-            _ if most_parts.min(processors) < 2 => vec![self.filter.clone()],
-            _ => halves().map(|half| self.filter.clone().and(half)).into(),
+        let sample = if most_parts.min(processors) < 2 { None } else { self.sample()? };
+        let filters = match sample {
+            None => vec![self.filter.clone()],
+            Some(mut pairs) => halves(&mut pairs).map(|half| self.filter.clone().and(half)).into(),
         };
         let is_over = AtomicBool::new(false);
         let parts = filters.len();
@@ -114,6 +113,24 @@ impl Source {
         done.into_iter().collect()
     }
 
+    /// The ports of the first sockets that come, which the kernel keeps in no order. None if they are so
+    /// few that one part has them sooner than two would, or lie in a file, which is read once.
+    fn sample(&self) -> Result<Option<Vec<(u16, u16)>>, Error> {
+        let Place::Kernel(namespace) = &self.place else { return Ok(None) };
+        let mut diag = open(namespace.as_ref())?;
+        // Whatever the filter is: it may have the kernel look long for few.
+        let mut entries = diag.dump(&self.dump.clone().tell(Tell::NOTHING))?;
+        let mut pairs = Vec::with_capacity(SAMPLE);
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            pairs.push((entry.local_addr().port(), entry.remote_addr().port()));
+            if pairs.len() == SAMPLE {
+                return Ok(Some(pairs));
+            }
+        }
+        Ok(None)
+    }
+
     fn take_all(
         &self,
         filter: &Filter,
@@ -130,8 +147,7 @@ impl Source {
         };
         let dump = self.dump.clone().filter(filter);
         let mut diag = match &self.place {
-            Place::Here => SockDiag::open()?,
-            Place::In(namespace) => SockDiag::open_in(namespace)?,
+            Place::Kernel(namespace) => open(namespace.as_ref())?,
             Place::Recorded(path) => return replay(path.as_deref(), &dump, &mut take),
         };
         let mut entries = diag.dump(&dump)?;
@@ -189,6 +205,13 @@ fn is_dash(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
+fn open(namespace: Option<&Namespace>) -> Result<SockDiag, Error> {
+    Ok(match namespace {
+        None => SockDiag::open()?,
+        Some(namespace) => SockDiag::open_in(namespace)?,
+    })
+}
+
 /// Takes the sockets of a recording.
 fn replay(
     path: Option<&Path>,
@@ -217,28 +240,19 @@ fn replay(
     Ok(())
 }
 
-/// Two filters, each of which has about half of the connections, and both together all sockets once.
-///
-/// What spreads the ports of most connections evenly is that the kernel of one end, ours or the
-/// peer's, chose it from a range: the higher of the two ports.
-fn halves() -> [Filter; 2] {
-    let (first, last) = chosen_ports().unwrap_or((32_768, 60_999));
-    let middle = first + (last - first) / 2;
-    let low = Filter::text(&format!(
-        "( sport < :{first} and dport < :{middle} ) or ( sport >= :{first} and sport < :{middle} )"
-    ));
-    let high =
-        Filter::text(&format!("( sport < :{first} and dport >= :{middle} ) or sport >= :{middle}"));
-    [low, high]
+/// Two filters that have all sockets once, and about half of them each if these are some of the pairs of
+/// ports, local and remote.
+fn halves(pairs: &mut [(u16, u16)]) -> [Filter; 2] {
+    let middle = pairs.len() / 2;
+    let (_, (local, remote), _) = pairs.select_nth_unstable(middle);
+    [
+        Filter::text(&format!("sport < :{local} or ( sport = :{local} and dport < :{remote} )")),
+        Filter::text(&format!("sport > :{local} or ( sport = :{local} and dport >= :{remote} )")),
+    ]
 }
 
-/// The range from which this kernel chooses ports.
-fn chosen_ports() -> Option<(u16, u16)> {
-    let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
-    let mut ports = text.split_whitespace().map(str::parse);
-    let (first, last) = (ports.next()?.ok()?, ports.next()?.ok()?);
-    (first < last).then_some((first, last))
-}
+/// So many sockets tell where the middle is: one and a half hundredths to either side of it.
+const SAMPLE: usize = 1_000;
 
 trait FromText {
     fn text(text: &str) -> Self;
@@ -343,4 +357,47 @@ pub(crate) fn namespace(name: &str) -> Result<Namespace, Error> {
     }
     Namespace::named(name)
         .ok_or_else(|| Error::usage(format!("{name:?} is not the name of a network namespace")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A socket of IPv4 with these ports.
+    fn socket((local, remote): (u16, u16)) -> [u8; 72] {
+        let mut bytes = [0; 72];
+        bytes[..2].copy_from_slice(&[2, 1]);
+        bytes[4..6].copy_from_slice(&local.to_be_bytes());
+        bytes[6..8].copy_from_slice(&remote.to_be_bytes());
+        bytes
+    }
+
+    #[test]
+    fn each_socket_is_in_one_half_and_neither_is_large() {
+        let both_ends = |at: u16| [(443, 40_000 + at), (40_000 + at, 443)];
+        let clients = (0..500).map(|at| (32_768 + 7 * at, 5432)).collect();
+        let server = (0..500).map(|at| (443, u16::MAX - 11 * at)).collect();
+        let mixed = (0..250).flat_map(both_ends).collect();
+        let listeners = vec![(80, 0); 500];
+        for (sockets, least) in [(clients, 250), (server, 250), (mixed, 250), (listeners, 0)] {
+            let mut sockets: Vec<(u16, u16)> = sockets;
+            let halves = halves(&mut sockets.clone());
+            sockets.extend([
+                (0, 0),
+                (443, 0),
+                (443, u16::MAX),
+                (u16::MAX, 0),
+                (u16::MAX, u16::MAX),
+            ]);
+            let mut sizes = [0; 2];
+            for pair in sockets {
+                let bytes = socket(pair);
+                let entry = Entry::from_bytes(&bytes).unwrap();
+                let is_in = halves.each_ref().map(|half| half.matches(&entry));
+                assert_eq!(is_in.iter().filter(|is_in| **is_in).count(), 1, "{pair:?}");
+                sizes[usize::from(is_in[1])] += 1;
+            }
+            assert!(sizes.iter().all(|size| *size >= least), "{sizes:?}");
+        }
+    }
 }
