@@ -27,7 +27,7 @@ use crate::{
     hop::{Hop, Plan, Reach},
     keep::Pool,
     output::{self, Record, View},
-    print::Destination,
+    print::{Destination, Rest},
     redirect::Trail,
     repeat::{self, Findings, Progress, RepeatArgs, Run, Series, State, baseline::Baseline},
     request::{Ask, Draft},
@@ -44,9 +44,8 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     let (mut work, ended) = Work::measured(&cli);
     let error = work.conclude(&cli, ended);
     // A file that cannot be written is no reason to keep the report back.
-    let unsaved =
-        cli.watch.pictures().next().map(|_| in_event_loop(work.draw(&cli))).and_then(Result::err);
-    let unwritten = in_event_loop(work.publish(&cli)).err();
+    let unsaved = work.draw(&cli).err();
+    let unwritten = work.publish(&cli).err();
 
     // A report that is stuck in the standard error keeps all else out of it.
     let is_stuck =
@@ -98,7 +97,7 @@ pub(crate) fn generate(what: Generated) -> ExitCode {
 
 /// Does the work. Whatever still holds a connection then ends here, except for threads in a system
 /// call that nobody can cancel: a name lookup, or a pipe without a partner.
-fn in_event_loop(work: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+fn in_event_loop<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(no_event_loop)?;
     // Not on the stack, where each call on the way would hold a copy.
     let outcome = runtime.block_on(Box::pin(work));
@@ -109,8 +108,7 @@ fn in_event_loop(work: impl Future<Output = Result<(), Error>>) -> Result<(), Er
 impl Work {
     fn measured(cli: &Arc<Cli>) -> (Self, Option<Error>) {
         let cli = Arc::clone(cli);
-        let mut measured = None;
-        let ended = in_event_loop(async {
+        let done = in_event_loop(async {
             let mut work = Self::default();
             // What the event loop itself waits for is only looked at together with the kernel's events,
             // which would be asked for after each piece of a body.
@@ -118,12 +116,12 @@ impl Work {
                 let outcome = work.measure(&cli).await;
                 (work, outcome)
             });
-            let (work, outcome) =
-                task.await.unwrap_or_else(|died| resume_unwind(died.into_panic()));
-            measured = Some(work);
-            outcome
+            Ok(task.await.unwrap_or_else(|died| resume_unwind(died.into_panic())))
         });
-        (measured.unwrap_or_default(), ended.err())
+        match done {
+            Ok((work, outcome)) => (work, outcome.err()),
+            Err(error) => (Self::default(), Some(error)),
+        }
     }
 
     async fn measure(&mut self, cli: &Arc<Cli>) -> Result<(), Error> {
@@ -289,25 +287,30 @@ impl Work {
 
     /// Writes the files that show the result, also that of a request that failed; of several runs
     /// they show the last.
-    async fn draw(&self, cli: &Cli) -> Result<(), Error> {
+    fn draw(&self, cli: &Cli) -> Result<(), Error> {
         let record = &self.record;
         let page = cli.watch.html.as_ref().map(|path| (path.clone(), output::html(record)));
         let picture = cli.watch.svg.as_ref().map(|path| (path.clone(), output::svg(record)));
         if page.is_none() && picture.is_none() {
             return Ok(());
         }
-        let written = spawn_blocking(move || {
-            let written = [page, picture].into_iter().flatten();
-            let written: Vec<_> = written.map(|(path, text)| write_whole(&path, &text)).collect();
-            written.into_iter().collect()
-        });
-        unless_stopped(written, "nobody read what --html or --svg names")
-            .await?
-            .map_err(|error| no_event_loop(error.into()))?
+        in_event_loop(async {
+            let written = spawn_blocking(move || {
+                let written = [page, picture].into_iter().flatten();
+                let written: Vec<_> =
+                    written.map(|(path, text)| write_whole(&path, &text)).collect();
+                written.into_iter().collect()
+            });
+            unless_stopped(written, "nobody read what --html or --svg names")
+                .await?
+                .map_err(|error| no_event_loop(error.into()))?
+        })
     }
 
     /// Writes the report where it is wanted. Where one copy cannot be written, the others still are.
-    async fn publish(&mut self, cli: &Cli) -> Result<(), Error> {
+    ///
+    /// What nobody keeps waiting needs no event loop, which takes as long to make as all of this.
+    fn publish(&mut self, cli: &Cli) -> Result<(), Error> {
         let view = view(cli);
         let json = || match (&self.series, cli.format) {
             (None, Format::Jsonl) => output::jsonl(&self.record, &view),
@@ -321,8 +324,11 @@ impl Work {
             _ => json(),
         };
         let saved = cli.repeat.save.as_ref().map(|_| json());
-        let printed = print(cli, text).await.map(drop);
-        let saved = keep(&mut self.save, saved).await;
+        let printed = match destination(cli).begin(cli.color(), text) {
+            Ok(rest) if !rest.is_empty() => in_event_loop(finish(rest)),
+            taken => told(taken.map(drop)),
+        };
+        let saved = keep(&mut self.save, saved);
         let junit = cli.repeat.junit.as_ref().map(|_| {
             let fails_if_slower = cli.repeat.fail_if_slower;
             match &self.series {
@@ -333,20 +339,22 @@ impl Work {
                 }
             }
         });
-        let told = keep(&mut self.junit, junit).await;
-        printed.and(saved).and(told)
+        let kept = keep(&mut self.junit, junit);
+        printed.map(drop).and(saved).and(kept)
     }
 }
 
 /// Writes a copy of the result; what was left open because nothing was measured stays as it was.
-async fn keep(sink: &mut Sink, text: Option<String>) -> Result<(), Error> {
+fn keep(sink: &mut Sink, text: Option<String>) -> Result<(), Error> {
     let Some(text) = text else { return Ok(()) };
     let mut sink = mem::take(sink);
-    let written = async {
-        let _ = sink.write(text.into()).await?;
-        sink.finish()
-    };
-    unless_stopped(written, "nobody read the result").await?
+    in_event_loop(async {
+        let written = async {
+            let _ = sink.write(text.into()).await?;
+            sink.finish()
+        };
+        unless_stopped(written, "nobody read the result").await?
+    })
 }
 
 /// Does what waits for a reader, who may keep it waiting until a signal comes.
@@ -518,11 +526,19 @@ fn destination(cli: &Cli) -> Destination {
 /// Writes the report, or a part of it, beside the body if that has the standard output. Says whether
 /// its reader wants more.
 async fn print(cli: &Cli, text: String) -> Result<ControlFlow<()>, Error> {
-    let written = match destination(cli).begin(cli.color(), text) {
-        Ok(rest) if rest.is_empty() => Ok(()),
-        Ok(rest) => unless_stopped(rest.written(), "nobody read the report").await?,
-        Err(error) => Err(error),
-    };
+    match destination(cli).begin(cli.color(), text) {
+        Ok(rest) if !rest.is_empty() => finish(rest).await,
+        taken => told(taken.map(drop)),
+    }
+}
+
+/// Writes what was not taken at once.
+async fn finish(rest: Rest) -> Result<ControlFlow<()>, Error> {
+    told(unless_stopped(rest.written(), "nobody read the report").await?)
+}
+
+/// What it means that a report was written, or was not.
+fn told(written: io::Result<()>) -> Result<ControlFlow<()>, Error> {
     match written {
         // The reader has seen enough, as in `httpstat … | head -1`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
