@@ -259,7 +259,8 @@ impl<'a> Entry<'a> {
     }
 
     /// Lengths of the queues as [`Queues::read`] has them: of a listener its connections, of a connection
-    /// what is unread and what is not acknowledged. Empty of sockets that have neither.
+    /// what is unread and what is not acknowledged. Empty of sockets that have neither. What Fast Open
+    /// sends with the SYN is in them, where [`Queues::read`] has zeros until the handshake is over.
     ///
     /// What of the queued bytes is in flight is not told here; [`TcpInfo::unsent_bytes`] is.
     pub fn queues(&self) -> Queues {
@@ -271,10 +272,12 @@ impl<'a> Entry<'a> {
                 queues.accept_queue = Some(rqueue);
                 queues.accept_queue_limit = Some(wqueue);
             }
-            State::Established | State::FinWait1 | State::FinWait2 => {
+            State::Established | State::SynRecv | State::FinWait1 | State::FinWait2 => {
                 queues.unread_bytes = Some(rqueue);
                 queues.queued_bytes = Some(wqueue);
             }
+            // The SYN counts as one, and hardly ever is there more.
+            State::SynSent => queues.queued_bytes = wqueue.checked_sub(1).filter(|more| *more > 0),
             State::CloseWait | State::LastAck | State::Closing => {
                 // The peer's FIN counts as one until the program has read to the end.
                 queues.unread_bytes = Some(rqueue.saturating_sub(1));

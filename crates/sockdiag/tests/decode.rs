@@ -149,14 +149,15 @@ fn queues_mean_what_the_state_says() {
         let queues = buf.entry().queues();
         (queues.unread_bytes, queues.queued_bytes, queues.accept_queue, queues.accept_queue_limit)
     };
-    for state in [1, 4, 5] {
+    for state in [1, 3, 4, 5] {
         assert_eq!(queues(state, &shutdown), (Some(3), Some(5), None, None), "state {state}");
     }
     for state in [8, 9, 11] {
         assert_eq!(queues(state, &shutdown), (Some(2), Some(5), None, None), "state {state}");
     }
     assert_eq!(queues(10, &shutdown), (None, None, Some(3), Some(5)));
-    for state in [2, 3, 6, 7, 12, 13, 77] {
+    assert_eq!(queues(2, &shutdown), (None, Some(4), None, None));
+    for state in [6, 7, 12, 13, 77] {
         assert_eq!(queues(state, &shutdown), (None, None, None, None), "state {state}");
     }
 }
