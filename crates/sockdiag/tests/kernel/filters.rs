@@ -7,15 +7,13 @@ use std::{
     process::Command,
 };
 
-use proptest::{
-    prelude::*,
-    strategy::ValueTree,
-    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
-};
 use sockdiag::{Dump, EntryBuf, ErrorKind, Family, Filter, SockDiag, States};
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::scene::{Pair, Test, can_deafen, deafen, needs, pair_at, test};
+use super::{
+    scene::{Pair, Test, can_deafen, deafen, needs, pair_at, test},
+    texts::{Vocabulary, is_privileged, some},
+};
 
 pub(crate) fn tests() -> Vec<Test> {
     let ss = Command::new("ss").arg("-V").output();
@@ -138,99 +136,57 @@ impl Population {
     }
 }
 
-/// Texts about these sockets; those that `ss` reads, too, or all.
-fn texts(population: &Population, is_for_ss: bool) -> impl Strategy<Value = String> + use<> {
+/// What texts about these sockets are made of; what `ss` reads, too, or all.
+fn vocabulary(population: &Population, is_for_ss: bool) -> Vocabulary {
     let [a, b, c] = population.net;
-    let port = prop::sample::select(population.ports.clone());
-    let operator =
-        prop::sample::select(vec!["=", "!=", ">", "<", ">=", "<=", "eq", "ne", "gt", "lt"]);
-    let mut networks = vec![
-        "[::1]".to_owned(),
-        "[::]".to_owned(),
-        format!("[::ffff:{a}.{b}.{c}.0/120]"),
-        format!("{a}.{b}/16"),
-    ];
-    // All of a family: `ss` has the kernel take it so, and by its own look takes it for everything.
+    let mut networks =
+        vec!["[::1]".to_owned(), format!("[::ffff:{a}.{b}.{c}.0/120]"), format!("{a}.{b}/16")];
+    let mut others = Vec::new();
     if !is_for_ss {
-        networks.extend(["[::/0]".to_owned(), "0.0.0.0/0".to_owned()]);
+        // By its own look, which it takes as soon as an interface is named, `ss` does not tell families
+        // apart where all bits are zero.
+        networks.extend(["[::]", "[::/0]", "0.0.0.0/0"].map(str::to_owned));
+        others = FACTS.map(str::to_owned).into();
     }
-    let host = prop_oneof![
-        (1..11u8).prop_map(move |last| format!("{a}.{b}.{c}.{last}")),
-        (24..33u8).prop_map(move |prefix| format!("{a}.{b}.{c}.1/{prefix}")),
-        port.clone().prop_map(|port| format!("*:{port}")),
-        port.clone().prop_map(move |port| format!("{a}.{b}.{c}.0/24:{port}")),
-        prop::sample::select(networks),
+    let ports = population.ports.iter();
+    let hosts = vec![
+        (1..11).map(|last| format!("{a}.{b}.{c}.{last}")).collect(),
+        (24..33).map(|prefix| format!("{a}.{b}.{c}.1/{prefix}")).collect(),
+        ports.clone().map(|port| format!("*:{port}")).collect(),
+        ports.map(|port| format!("{a}.{b}.{c}.0/24:{port}")).collect(),
+        networks,
     ];
-    let mut leaves = vec![
-        (prop::sample::select(vec!["src", "dst"]), host)
-            .prop_map(|(side, host)| format!("{side} {host}"))
-            .boxed(),
-        (prop::sample::select(vec!["sport", "dport"]), operator, port)
-            .prop_map(|(side, operator, port)| format!("{side} {operator} :{port}"))
-            .boxed(),
-        prop::sample::select(vec!["dev lo", "dev != lo"]).prop_map(str::to_owned).boxed(),
-    ];
-    // A program with a condition on marks is for the superuser.
-    if is_privileged() {
-        let marks = vec!["fwmark = 1", "fwmark != 2/2", "fwmark 0"];
-        leaves.push(prop::sample::select(marks).prop_map(str::to_owned).boxed());
-    }
-    if !is_for_ss {
-        let others = vec![
-            "rtt > 1us",
-            "rtt < 10s",
-            "retrans > 0",
-            "cc = bbr",
-            "cc != bbr",
-            "uid = 0",
-            "uid != 0",
-            "cwnd >= 10",
-            "rqueue > 0",
-            "mss > 1k",
-            "rcvbuf > 1",
-            "state established",
-            "state listening",
-            "state time-wait",
-            "exclude close-wait",
-            "state closed",
-            "state syn-recv",
-            "state bucket",
-            "family inet",
-            "family inet6",
-            "inode != 0",
-        ];
-        leaves.push(prop::sample::select(others.clone()).prop_map(str::to_owned).boxed());
-        leaves.push(prop::sample::select(others).prop_map(|text| format!("not {text}")).boxed());
-    }
-    prop::strategy::Union::new(leaves).prop_recursive(4, 16, 3, |inner| {
-        prop_oneof![
-            (inner.clone(), prop::sample::select(vec![" and ", " or ", " "]), inner.clone())
-                .prop_map(|(one, join, other)| format!("( {one}{join}{other} )")),
-            (inner.clone(), prop::sample::select(vec![" & ", " | "]), inner.clone())
-                .prop_map(|(one, join, other)| format!("{one}{join}{other}")),
-            inner.prop_map(|inner| format!("not ( {inner} )")),
-        ]
-    })
+    Vocabulary { hosts, ports: population.ports.clone(), others }
 }
 
-/// A number of texts, the same in every run.
-fn some(strategy: &impl Strategy<Value = String>, count: usize) -> Vec<String> {
-    let random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-    let mut runner = TestRunner::new_with_rng(Config::default(), random);
-    (0..count).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect()
-}
-
-fn is_privileged() -> bool {
-    let mut diag = SockDiag::open().unwrap();
-    let marked = Dump::new().filter(&Filter::mark(1, 1));
-    let mut entries = diag.dump(&marked).unwrap();
-    entries.next().is_none_or(|entry| entry.is_ok())
-}
+const FACTS: [&str; 21] = [
+    "rtt > 1us",
+    "rtt < 10s",
+    "retrans > 0",
+    "cc = bbr",
+    "cc != bbr",
+    "uid = 0",
+    "uid != 0",
+    "cwnd >= 10",
+    "rqueue > 0",
+    "mss > 1k",
+    "rcvbuf > 1",
+    "state established",
+    "state listening",
+    "state time-wait",
+    "exclude close-wait",
+    "state closed",
+    "state syn-recv",
+    "state bucket",
+    "family inet",
+    "family inet6",
+    "inode != 0",
+];
 
 fn matching() {
     let population = Population::new(1);
     let mut selected = 0;
-    for text in some(&texts(&population, false), 120) {
+    for text in some(&vocabulary(&population, false).texts(), 120) {
         let filter: Filter = text.parse().unwrap_or_else(|error| panic!("{error}"));
         let before = population.select(&Dump::new());
         let found: BTreeSet<_> =
@@ -252,7 +208,7 @@ fn matching() {
 fn as_ss() {
     let population = Population::new(2);
     let mut selected = 0;
-    for text in some(&texts(&population, true), 60) {
+    for text in some(&vocabulary(&population, true).texts(), 60) {
         let filter: Filter = text.parse().unwrap_or_else(|error| panic!("{error}"));
         let before = population.select(&Dump::new());
         let output = Command::new("ss").args(["-tanHeO", &text]).output().unwrap();

@@ -25,6 +25,8 @@ mod scene;
 mod ss;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod states;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod texts;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn trials() -> Vec<libtest_mimic::Trial> {
