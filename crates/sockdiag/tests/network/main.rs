@@ -9,9 +9,20 @@ use std::process::ExitCode;
 #[cfg(target_os = "linux")]
 mod churn;
 #[cfg(target_os = "linux")]
+mod everything;
+#[cfg(target_os = "linux")]
+mod expected;
+#[cfg(target_os = "linux")]
 mod namespaces;
 #[cfg(target_os = "linux")]
+mod population;
+#[cfg(target_os = "linux")]
 mod scene;
+#[cfg(target_os = "linux")]
+mod shown;
+#[cfg(target_os = "linux")]
+#[path = "../kernel/texts.rs"]
+mod texts;
 
 #[cfg(target_os = "linux")]
 fn trials() -> Vec<libtest_mimic::Trial> {
@@ -19,14 +30,23 @@ fn trials() -> Vec<libtest_mimic::Trial> {
     if let Some(missing) = &missing {
         eprintln!("every test is ignored: {missing}");
     }
-    let trial = |(name, test): (&str, fn())| {
-        let run = move || {
-            test();
-            Ok(())
-        };
-        libtest_mimic::Trial::test(name, run).with_ignored_flag(missing.is_some())
+    let has_ss = shown::has_ss();
+    if !has_ss {
+        eprintln!("what compares thousands of sockets is ignored: ss is missing");
+    }
+    let trial = |possible: bool| {
+        move |(name, test): &(&str, fn())| {
+            let test = *test;
+            let run = move || {
+                test();
+                Ok(())
+            };
+            libtest_mimic::Trial::test(*name, run).with_ignored_flag(!possible)
+        }
     };
-    [churn::ALL, namespaces::ALL].concat().into_iter().map(trial).collect()
+    let beside_ss = everything::ALL.iter().map(trial(missing.is_none() && has_ss));
+    let others = [churn::ALL, namespaces::ALL].concat();
+    beside_ss.chain(others.iter().map(trial(missing.is_none()))).collect()
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -46,6 +66,10 @@ fn trials() -> Vec<libtest_mimic::Trial> {
 }
 
 fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    if let Some(code) = population::hold_if_asked() {
+        return code;
+    }
     // Before there is a second thread.
     let trials = trials();
     libtest_mimic::run(&libtest_mimic::Arguments::from_args(), trials).exit_code()

@@ -2,8 +2,10 @@
 
 use std::{
     ffi::CStr,
+    fs::File,
     io,
     net::{Ipv4Addr, TcpListener, TcpStream},
+    os::fd::AsRawFd,
     thread,
 };
 
@@ -61,7 +63,7 @@ fn bring_loopback_up() -> io::Result<()> {
     let mut request = [0u8; 40];
     request[..2].copy_from_slice(b"lo");
     request[16] = libc::IFF_UP as u8;
-    let fd = std::os::fd::AsRawFd::as_raw_fd(&socket);
+    let fd = socket.as_raw_fd();
     // SAFETY: the request reads one `ifreq`, which lives through the call.
     checked(unsafe { libc::ioctl(fd, libc::SIOCSIFFLAGS as _, request.as_mut_ptr()) })
 }
@@ -74,6 +76,17 @@ pub(crate) fn in_network<T: Send>(run: impl FnOnce() -> T + Send) -> T {
         run()
     };
     thread::scope(|scope| scope.spawn(inside).join()).unwrap()
+}
+
+/// Runs something in a thread that joins a network.
+pub(crate) fn inside<T: Send>(network: &File, run: impl FnOnce() -> T + Send) -> T {
+    let join = || {
+        // SAFETY: a plain system call that takes no pointers.
+        checked(unsafe { libc::setns(network.as_raw_fd(), libc::CLONE_NEWNET) }).unwrap();
+        run()
+    };
+    let done = thread::scope(|scope| scope.spawn(join).join());
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Who connected and who accepted.
