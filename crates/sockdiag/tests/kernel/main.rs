@@ -8,6 +8,10 @@ use std::process::ExitCode;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod agreement;
 #[cfg(any(target_os = "linux", target_os = "android"))]
+#[path = "../network/expected.rs"]
+#[allow(dead_code, reason = "a moment is quiet or not compared here")]
+mod expected;
+#[cfg(any(target_os = "linux", target_os = "android"))]
 mod filters;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod identity;
@@ -21,6 +25,10 @@ mod owners;
 mod recordings;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod scene;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[path = "../network/shown.rs"]
+#[allow(dead_code, reason = "no recordings are compared here")]
+mod shown;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod ss;
 #[cfg(any(target_os = "linux", target_os = "android"))]
