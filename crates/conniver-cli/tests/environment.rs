@@ -3,8 +3,16 @@
 //! A test whose need is not met is reported as ignored, and so never mistaken for a success.
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
+#[path = "population/keys.rs"]
+#[allow(dead_code, reason = "not all forms are compared here")]
+mod keys;
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[path = "conniver/scene.rs"]
 mod scene;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[path = "../../sockdiag/tests/network/shown.rs"]
+#[allow(dead_code, reason = "no recordings are compared here")]
+mod shown;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[path = "environment/ss.rs"]
 mod ss;
