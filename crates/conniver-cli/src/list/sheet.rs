@@ -5,7 +5,10 @@ use std::{
     io::{self, Write as _},
     mem,
     ops::ControlFlow,
-    sync::{Barrier, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Barrier, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     thread,
 };
 
@@ -64,6 +67,8 @@ pub(crate) struct Sheet {
     layout: OnceLock<Layout>,
     /// Whether something was written.
     has_begun: Mutex<bool>,
+    /// Whether something could not be written, so that nothing may follow: half a line may be there.
+    is_broken: AtomicBool,
 }
 
 /// What one part has made and not yet written.
@@ -101,6 +106,7 @@ impl Sheet {
             meeting: OnceLock::new(),
             layout: OnceLock::new(),
             has_begun: Mutex::new(false),
+            is_broken: AtomicBool::new(false),
         }
     }
 
@@ -122,7 +128,7 @@ impl Sheet {
             end.extend_from_slice(if *has_begun { b"\n]\n" } else { b"]\n" });
         }
         *has_begun = true;
-        write(&end)
+        self.write_on(&end)
     }
 
     /// Why processes that were asked for are not there, if some are not.
@@ -171,14 +177,22 @@ impl Sheet {
         if !*has_begun {
             let mut beginning = Vec::new();
             self.put_beginning(&mut beginning);
-            write(&beginning)?;
+            self.write_on(&beginning)?;
             // Each object has a comma in front, which the first does not need.
             from = usize::from(matches!(self.form, Form::Json));
         }
         *has_begun = true;
-        write(&bytes[from..])?;
+        self.write_on(&bytes[from..])?;
         bytes.clear();
         Ok(())
+    }
+
+    /// Writes behind what is there, unless that is not whole; whoever failed then says so.
+    fn write_on(&self, bytes: &[u8]) -> Result<(), Error> {
+        if self.is_broken.load(Relaxed) {
+            return Ok(());
+        }
+        write(bytes).inspect_err(|_| self.is_broken.store(true, Relaxed))
     }
 
     /// From now on lines are written as they come.
@@ -334,5 +348,9 @@ impl Work for Sheet {
 
 fn write(bytes: &[u8]) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| output::failed(&error))
+    let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    written.map_err(|error| match output::failed(&error) {
+        Error::Failure(why) => Error::Failure(format!("{why}; the list is not complete")),
+        unwanted => unwanted,
+    })
 }

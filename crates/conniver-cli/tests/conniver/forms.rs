@@ -258,8 +258,49 @@ fn a_full_device_is_said() {
         let text = String::from_utf8(output.stderr).unwrap();
         assert_eq!(
             text,
-            "conniver: cannot write to the standard output: No space left on device\n"
+            "conniver: cannot write to the standard output: No space left on device; the list is not \
+             complete\n"
         );
     }
     assert_eq!(run(&["--port", &port]).code, 0);
+}
+
+/// In a file that may not grow any more, nothing follows what was cut off.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_list_that_is_cut_off_is_said() {
+    use std::os::unix::process::CommandExt as _;
+
+    const MOST: u64 = 10_000;
+    let scene = Scene::new(20);
+    let port = scene.port();
+    let whole = printed(&["--port", &port, "--format", "jsonl"]);
+    assert!(whole.len() as u64 > 2 * MOST, "{}", whole.len());
+    let mut file = tempfile::tempfile().unwrap();
+    let mut command = command(&["--port", &port, "--format", "jsonl"]);
+    let limit_size = || {
+        let limit = libc::rlimit { rlim_cur: MOST, rlim_max: MOST };
+        // SAFETY: the kernel reads the structure that it is given.
+        let status = unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) };
+        // SAFETY: a plain system call that takes no pointers; nothing is called when it comes.
+        unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+        if status == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    };
+    // SAFETY: nothing is called between but the two above, which may be.
+    unsafe { command.pre_exec(limit_size) };
+    let output = command.stdout(file.try_clone().unwrap()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        text,
+        "conniver: cannot write to the standard output: File too large; the list is not complete\n"
+    );
+    let mut kept = String::new();
+    std::io::Seek::rewind(&mut file).unwrap();
+    std::io::Read::read_to_string(&mut file, &mut kept).unwrap();
+    assert_eq!(kept.len() as u64, MOST);
+    let lines: Vec<_> = kept.split_inclusive('\n').collect();
+    let (last, lines) = lines.split_last().unwrap();
+    assert!(lines.len() > 2 && !last.ends_with('\n'));
+    lines.iter().for_each(|line| drop(check(line)));
 }
