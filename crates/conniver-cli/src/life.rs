@@ -61,6 +61,9 @@ pub(crate) fn run(arguments: &LifeArgs) -> Result<ExitCode, Error> {
     }
     let form = form(arguments)?;
     let filter = source::filter(&arguments.select())?;
+    if filter.needs_kernel() {
+        return Err(Error::usage("autobound can be asked of lists only: it is not told of an end"));
+    }
     let namespace = arguments.netns.as_deref().map(source::namespace).transpose()?;
     // Of a process that is not there or not to be seen nothing would ever come.
     arguments.pid.map(process::inodes_of).transpose()?;

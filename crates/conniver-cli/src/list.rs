@@ -19,7 +19,7 @@ use crate::{
     output,
     process::Processes,
     run::complain,
-    source::Source,
+    source::{NOT_RECORDED, Source},
 };
 use csv::Csv;
 use form::Form;
@@ -48,6 +48,9 @@ pub(crate) fn run(arguments: &ListArgs) -> Result<ExitCode, Error> {
     let needs_holders = arguments.process
         || form.needs_holders()
         || sort.is_some_and(|sort| sort.column.needs_holders);
+    if needs_holders && arguments.select.from.is_some() {
+        return Err(Error::usage(NOT_RECORDED));
+    }
     let source = Source::new(&arguments.select, tell)?;
     let processes = needs_holders.then(Processes::scan).transpose()?;
     let sheet = Sheet::new(form, sort, arguments.limit, processes);

@@ -28,6 +28,10 @@ pub(crate) struct Source {
     inodes: Option<BTreeSet<u32>>,
 }
 
+/// Why nobody is looked for who holds a socket of a file.
+pub(crate) const NOT_RECORDED: &str = "a file does not say which processes held its sockets, and on this machine other sockets may \
+     have their numbers; leave --process, --pid and columns of processes out";
+
 /// Where sockets are.
 #[derive(Debug)]
 enum Place {
@@ -60,6 +64,9 @@ impl Source {
             Some(Family::Ipv4) => dump = dump.family(sockdiag::Family::Ipv4),
             Some(Family::Ipv6) => dump = dump.family(sockdiag::Family::Ipv6),
             None => {}
+        }
+        if select.pid.is_some() && select.from.is_some() {
+            return Err(Error::usage(NOT_RECORDED));
         }
         let inodes = select.pid.map(process::inodes_of).transpose()?;
         let place = match (&select.netns, &select.from) {

@@ -179,6 +179,20 @@ impl Filter {
         self.0.test(entry) == Some(true)
     }
 
+    /// Whether it asks for what the kernel tells nobody and only compares itself: `autobound`. It is for
+    /// [lists](crate::Dump::filter) of a live kernel, then, and [`matches`](Self::matches) cannot say.
+    ///
+    /// ```
+    /// use sockdiag::Filter;
+    ///
+    /// let needs_kernel = |text: &str| text.parse::<Filter>().unwrap().needs_kernel();
+    /// assert!(needs_kernel("sport = :443 and not autobound"));
+    /// assert!(!needs_kernel("sport = :443"));
+    /// ```
+    pub fn needs_kernel(&self) -> bool {
+        self.0.mentions(&|condition| matches!(condition, Condition::Autobound))
+    }
+
     /// What a list is asked for, and how what comes is looked at.
     pub(crate) fn selection(&self) -> Selection {
         let compiled = match compile::compile(self) {
@@ -218,10 +232,9 @@ impl Filter {
     /// How recorded sockets are looked at.
     fn of_recordings(&self) -> Selection {
         let filter = self.clone();
-        let is_live = |condition: &Condition| matches!(condition, Condition::Autobound);
         Selection {
             recorded: Some(Arc::new(move |entry| filter.matches(entry))),
-            can_be_replayed: !self.0.mentions(&is_live),
+            can_be_replayed: !self.needs_kernel(),
             ..Selection::default()
         }
     }

@@ -84,7 +84,13 @@ impl LabelRule {
         if name.is_empty() || name.len() > 100 {
             return Err("a name has 1 to 100 bytes".to_owned());
         }
-        let filter = filter.parse().map_err(|error: sockdiag::FilterError| error.to_string())?;
+        let filter: Filter =
+            filter.parse().map_err(|error: sockdiag::FilterError| error.to_string())?;
+        if filter.needs_kernel() {
+            return Err(
+                "autobound can be asked of lists only: it is not told of a socket".to_owned()
+            );
+        }
         Ok(Self { name: name.to_owned(), filter })
     }
 }
@@ -102,7 +108,7 @@ mod tests {
     fn a_label_is_a_name_and_a_filter() {
         let rule = LabelRule::parse("web=sport = :443").unwrap();
         assert_eq!((rule.name.as_str(), rule.filter), ("web", "sport = :443".parse().unwrap()));
-        for wrong in ["web", "=sport = :1", "web=sprot = :1", " =sport = :1"] {
+        for wrong in ["web", "=sport = :1", "web=sprot = :1", " =sport = :1", "web=autobound"] {
             assert!(LabelRule::parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -95,7 +95,7 @@ fn states_and_holders(
 
 /// The long form has a name for all that `ss` prints.
 fn long(file: &str, theirs: &[Shown]) {
-    let text = printed(&["--from", file, "-a", "-p", "--format", "long"]);
+    let text = printed(&["--from", file, "-a", "--format", "long"]);
     let mut sockets = BTreeMap::<u64, String>::new();
     let mut cookie = 0;
     for line in text.lines() {
