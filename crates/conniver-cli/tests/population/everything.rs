@@ -13,7 +13,7 @@ use crate::{
 
 /// The sockets that are printed by their cookies, each once.
 fn listed(arguments: &[&str]) -> BTreeMap<u64, Value> {
-    let text = printed(&[arguments, &["-a", "-p", "--format", "jsonl"]].concat());
+    let text = printed(&[arguments, &["-a", "--format", "jsonl"]].concat());
     let parsed = text.lines().enumerate().map(|(number, line)| match number % 50 {
         // The schema takes its time.
         0 => check(line),
@@ -38,9 +38,9 @@ fn cookies(all: &[Shown]) -> BTreeSet<u64> {
 
 pub(crate) fn beside_ss() {
     let population = Population::new();
-    let before = listed(&[]);
+    let before = listed(&["-p"]);
     let theirs = ss(&["-tap"]);
-    let after = listed(&[]);
+    let after = listed(&["-p"]);
     // What ended meanwhile may be there or not.
     let (first, last) = (of_ss(&before), of_ss(&after));
     let both = &first & &last;
@@ -55,7 +55,7 @@ pub(crate) fn beside_ss() {
     let name = file.to_str().unwrap();
     printed(&["-a", "--save", name]);
     let ours = listed(&["--from", name]);
-    let theirs = ss_of(Some(&file), &["-tap"]);
+    let theirs = ss_of(Some(&file), &["-ta"]);
     assert_eq!(cookies(&theirs), ours.keys().copied().collect());
     assert!(theirs.len() > 4_000, "{}", theirs.len());
     let mut compared = BTreeSet::new();
