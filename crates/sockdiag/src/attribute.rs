@@ -134,7 +134,7 @@ fn find_far(bytes: &[u8], number: u16) -> Option<&[u8]> {
     Attributes::new(bytes).find(|one| one.number == number).map(|found| found.payload)
 }
 
-/// Further than any kernel's attributes reach.
+/// Further than attributes mostly reach: a kilobyte.
 const FAR: u8 = u8::MAX;
 
 /// How the attributes of one socket lie: those of the next mostly lie the same, which is seen at once,

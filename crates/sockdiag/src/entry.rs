@@ -477,7 +477,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Not inlined, so that facts of the running kernel are written to where they are wanted at once.
+/// Apart from the facts of the running kernel, whose code is in every caller.
 #[cold]
 #[inline(never)]
 fn of_kernel(bytes: &[u8], major: u8) -> LinuxTcpInfo {

@@ -173,7 +173,6 @@ impl LinuxTcpInfo {
     }
 }
 
-/// The length from which on disconnecting a socket clears its count of bytes received, too.
 /// Apart from each field's code, most of which it would be, while it is hardly ever asked.
 #[cold]
 #[inline(never)]
@@ -181,6 +180,7 @@ const fn has_no_past(rtt: u64, bytes_received: u64, returned_len: usize) -> bool
     rtt == 0 && !(returned_len >= LEN_OF_5_4 && bytes_received > 0)
 }
 
+/// The length from which on disconnecting a socket clears its count of bytes received, too.
 const LEN_OF_5_4: usize = 232;
 
 /// `TCP_INFINITE_SSTHRESH`: slow start was never left.
