@@ -212,7 +212,8 @@ fn is_dash(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-fn open(namespace: Option<&Namespace>) -> Result<SockDiag, Error> {
+/// A socket for questions, in this network namespace or another.
+pub(crate) fn open(namespace: Option<&Namespace>) -> Result<SockDiag, Error> {
     Ok(match namespace {
         None => SockDiag::open()?,
         Some(namespace) => SockDiag::open_in(namespace)?,

@@ -17,6 +17,7 @@ use super::facts::{Age, Facts, Late};
 use crate::{
     error::Error,
     process::{Holders, Processes},
+    source,
 };
 
 /// A look may take one part in so many of the time.
@@ -178,7 +179,7 @@ pub(super) struct Looker {
 
 impl Looker {
     pub(super) fn open(namespace: Option<Namespace>, has_json: bool) -> Result<Self, Error> {
-        let diag = open(namespace.as_ref())?;
+        let diag = source::open(namespace.as_ref())?;
         Ok(Self { namespace, diag, has_json, held: HashSet::new() })
     }
 
@@ -265,14 +266,6 @@ impl Look {
     pub(super) fn missed(&mut self) -> Option<String> {
         mem::take(&mut self.missed)
     }
-}
-
-/// A socket for questions, in the namespace.
-pub(super) fn open(namespace: Option<&Namespace>) -> Result<SockDiag, Error> {
-    Ok(match namespace {
-        None => SockDiag::open()?,
-        Some(namespace) => SockDiag::open_in(namespace)?,
-    })
 }
 
 /// A thread that looks again and again, until this is dropped.

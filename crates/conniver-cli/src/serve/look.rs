@@ -22,7 +22,7 @@ use super::{
     lock,
     own::Process,
 };
-use crate::{error::Error, process::Processes};
+use crate::{error::Error, process::Processes, source};
 
 /// What the threads share.
 #[derive(Debug)]
@@ -205,10 +205,7 @@ impl Looker {
     fn list(&mut self, ledger: &mut Ledger) -> Result<u64, Error> {
         let diag = match &mut self.diag {
             Some(diag) => diag,
-            none => none.insert(match &self.namespace {
-                None => SockDiag::open()?,
-                Some(namespace) => SockDiag::open_in(namespace)?,
-            }),
+            none => none.insert(source::open(self.namespace.as_ref())?),
         };
         let mut bytes = 0;
         let mut entries = diag.dump(&self.listeners)?;
