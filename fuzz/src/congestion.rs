@@ -23,7 +23,11 @@ pub fn check(data: &[u8]) {
     check_name(name, given);
     let congestion = Congestion::decode(name, bytes);
     assert_eq!(congestion.name, name);
-    assert_eq!(congestion, Congestion::decode(name, bytes));
+    let lent = Congestion::lent(name, bytes);
+    assert_eq!(congestion, lent.to_kept());
+    if bytes.len() <= 64 {
+        assert_eq!(serde_json::to_value(lent).ok(), serde_json::to_value(congestion).ok());
+    }
     check_info(name.as_str(), &congestion, bytes);
     check_memory(bytes);
 }

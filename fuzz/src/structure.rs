@@ -82,7 +82,13 @@ macro_rules! structures {
     )*};
     (@read LinuxTcpInfo) => {
         fn read(bytes: &[u8], order: ByteOrder, kernel_major: u8) -> Self {
-            Self::from_bytes_in(bytes, order).with_kernel_major(kernel_major)
+            let kept = Self::from_bytes_in(bytes, order).with_kernel_major(kernel_major);
+            if order == ByteOrder::NATIVE {
+                let lent = LinuxTcpInfo::of_kernel(bytes, kernel_major);
+                assert!(lent.fields().eq(kept.fields()), "{lent:?} {kept:?}");
+                assert_eq!(lent.to_kept(), kept);
+            }
+            kept
         }
     };
     (@read $Name:ident) => {

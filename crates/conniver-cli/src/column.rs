@@ -7,7 +7,7 @@ mod value;
 use std::fmt::Write as _;
 
 use sockdiag::{Entry, Tell};
-use tcpinfo::native::linux::LinuxTcpInfo;
+use tcpinfo::native::{Lent, linux::LinuxTcpInfo};
 
 pub(crate) use catalogue::{
     all, each_info_field, each_memory_field, each_option, send_rate, usual,
@@ -65,7 +65,7 @@ impl Unit {
 /// A socket, taken apart as far as is needed for all columns of a line.
 pub(crate) struct Row<'a> {
     pub(crate) entry: Entry<'a>,
-    pub(crate) info: Option<LinuxTcpInfo>,
+    pub(crate) info: Option<LinuxTcpInfo<Lent<'a>>>,
     pub(crate) holders: Option<Holders<'a>>,
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use tcpinfo::{
     Congestion, CongestionName, Queues, SocketMemory, State, TcpInfo,
-    native::{Native, linux::LinuxTcpInfo, mptcp::MptcpInfo},
+    native::{Lent, Native, linux::LinuxTcpInfo, mptcp::MptcpInfo},
 };
 
 use crate::{
@@ -299,25 +299,25 @@ impl<'a> Entry<'a> {
         })
     }
 
-    /// The kernel's own structure of the connection's facts, the same as `getsockopt(TCP_INFO)` reads;
-    /// absent of [small](Self::is_mini) sockets. `INET_DIAG_INFO`.
+    /// The kernel's own structure of the connection's facts, the same as `getsockopt(TCP_INFO)` reads, where
+    /// it lies; absent of [small](Self::is_mini) sockets. `INET_DIAG_INFO`.
     ///
     /// An entry of [bytes](Self::from_bytes) is taken for one of the running kernel; of another's, ask
-    /// [`LinuxTcpInfo::from_bytes`] for the bytes of attribute 2.
+    /// [`LinuxTcpInfo::of_kernel`] for the bytes of attribute 2.
     #[inline(always)]
-    pub fn native_tcp_info(&self) -> Option<LinuxTcpInfo> {
+    pub fn native_tcp_info(&self) -> Option<LinuxTcpInfo<Lent<'a>>> {
         let bytes = self.payload(number::INFO).filter(|_| !self.is_mptcp())?;
-        match self.origin {
-            Origin::Running => Some(LinuxTcpInfo::from_running_kernel(bytes)),
-            Origin::Kernel(major) => Some(of_kernel(bytes, major)),
-        }
+        Some(match self.origin {
+            Origin::Running => LinuxTcpInfo::of_running_kernel(bytes),
+            Origin::Kernel(major) => LinuxTcpInfo::of_kernel(bytes, major),
+        })
     }
 
     /// The connection's facts, portable, with the name of the congestion control; absent of
     /// [small](Self::is_mini) sockets.
     #[inline]
     pub fn tcp_info(&self) -> Option<TcpInfo> {
-        let native = Native::Linux(self.native_tcp_info()?);
+        let native = Native::Linux(self.native_tcp_info()?.to_kept());
         Some(TcpInfo::from_native(native, self.congestion_name()))
     }
 
@@ -344,18 +344,19 @@ impl<'a> Entry<'a> {
     /// `INET_DIAG_VEGASINFO`, `INET_DIAG_DCTCPINFO` or `INET_DIAG_BBRINFO`.
     ///
     /// If the algorithm was switched while the kernel looked, there is the name only.
-    #[inline]
-    pub fn congestion(&self) -> Option<Congestion> {
+    #[inline(always)]
+    pub fn congestion(&self) -> Option<Congestion<&'a [u8]>> {
         let name_bytes = self.payload(number::CONG)?;
         let name = CongestionName::from_bytes(name_bytes);
         match self.payload(number::BBRINFO) {
             // The commonest that tells anything, and its name is its format's.
-            Some(bytes) if name_bytes.starts_with(b"bbr") => Some(Congestion::decode(name, bytes)),
+            Some(bytes) if name_bytes.starts_with(b"bbr") => Some(Congestion::lent(name, bytes)),
             _ => Some(self.other_congestion(name)),
         }
     }
 
-    fn other_congestion(&self, name: CongestionName) -> Congestion {
+    #[inline(always)]
+    fn other_congestion(&self, name: CongestionName) -> Congestion<&'a [u8]> {
         // What the algorithm's own number of attribute is decoded as, whatever the name.
         let told = [
             (number::BBRINFO, b"bbr".as_slice()),
@@ -366,10 +367,8 @@ impl<'a> Entry<'a> {
         .filter_map(|(number, format)| Some((number, format, self.payload(number)?)))
         .find(|(number, ..)| can_tell(name.as_str(), *number));
         let mut congestion = match told {
-            None => Congestion::decode(name, &[]),
-            Some((_, format, bytes)) => {
-                Congestion::decode(CongestionName::from_bytes(format), bytes)
-            }
+            None => Congestion::lent(name, &[]),
+            Some((_, format, bytes)) => Congestion::lent(CongestionName::from_bytes(format), bytes),
         };
         congestion.name = name;
         congestion
@@ -477,13 +476,6 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Apart from the facts of the running kernel, whose code is in every caller.
-#[cold]
-#[inline(never)]
-fn of_kernel(bytes: &[u8], major: u8) -> LinuxTcpInfo {
-    LinuxTcpInfo::from_bytes(bytes).with_kernel_major(major)
-}
-
 /// Whether an algorithm of this name can have sent the attribute. The kernel reads name and facts one
 /// after the other, and the algorithm can be switched between.
 fn can_tell(name: &str, attribute: u16) -> bool {
@@ -568,7 +560,7 @@ impl From<Entry<'_>> for EntryBuf {
 }
 
 /// The timer that will act on a connection next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Timer {
     /// What it does.

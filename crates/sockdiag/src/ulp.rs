@@ -15,7 +15,7 @@ mod number {
 ///
 /// It comes from the kernel as a list within the list of attributes. What is broken in it ends it:
 /// the facts behind are absent.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Ulp<'a> {
     bytes: &'a [u8],
 }
@@ -59,7 +59,7 @@ impl fmt::Debug for Ulp<'_> {
 }
 
 /// TLS in the kernel: `TLS_INFO_*` of `linux/tls.h`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct TlsInfo {
     /// Version of the protocol, such as 0x0304 for TLS 1.3. `TLS_INFO_VERSION`.
@@ -121,7 +121,7 @@ impl TlsInfo {
 /// One path of Multipath TCP: `MPTCP_SUBFLOW_ATTR_*` of `linux/mptcp.h`.
 ///
 /// Newer kernels tell some of it to who has `CAP_NET_ADMIN` only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct MptcpSubflowInfo {
     /// The peer's token of the whole connection; absent on the path that it began with, where the kernel

@@ -261,7 +261,7 @@ fn congestion_control_is_decoded_by_the_number_of_its_attribute() {
         let buf = V4.with(&[(4, name.as_bytes().to_vec()), attribute.clone()]);
         let congestion = buf.entry().congestion().unwrap();
         assert_eq!(congestion.name.as_str(), name);
-        congestion.info
+        congestion.to_kept().info
     };
     for name in ["vegas", "westwood", "nv", "own"] {
         assert!(matches!(info(name, &vegas), Some(CongestionInfo::Vegas(_))), "{name}");

@@ -79,11 +79,11 @@ impl fmt::Debug for CongestionName {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
-pub struct Congestion {
+pub struct Congestion<B = CcInfo> {
     /// Name of the algorithm. Linux: `TCP_CONGESTION`.
     pub name: CongestionName,
     /// What the algorithm tells. Linux: `TCP_CC_INFO`; `None` where it tells nothing, as cubic.
-    pub info: Option<CongestionInfo>,
+    pub info: Option<CongestionInfo<B>>,
 }
 
 impl Congestion {
@@ -118,48 +118,70 @@ impl Congestion {
     /// Decodes the structure that an algorithm of this name returned, in this machine's byte order.
     ///
     /// Structures of other algorithms, and of unexpected lengths, are passed through as bytes.
-    #[inline]
     pub fn decode(name: CongestionName, bytes: &[u8]) -> Self {
+        Congestion::lent(name, bytes).to_kept()
+    }
+}
+
+impl<'a> Congestion<&'a [u8]> {
+    /// The same, of which those bytes that are passed through stay where they are.
+    // Always inlined, because moving the result costs more than decoding it.
+    #[inline(always)]
+    pub fn lent(name: CongestionName, bytes: &'a [u8]) -> Self {
         // The commonest tell nothing.
-        let info = if bytes.is_empty() { None } else { Self::decode_info(name, bytes) };
+        let info = if bytes.is_empty() { None } else { Some(CongestionInfo::lent(name, bytes)) };
         Self { name, info }
     }
 
-    #[inline]
-    fn decode_info(name: CongestionName, bytes: &[u8]) -> Option<CongestionInfo> {
-        let typed = match name.as_bytes() {
-            b"vegas" | b"yeah" | b"westwood" | b"illinois" | b"nv" if bytes.len() == 16 => {
-                VegasInfo::decode(bytes).map(CongestionInfo::Vegas)
-            }
-            b"dctcp" if bytes.len() == 16 => DctcpInfo::decode(bytes).map(CongestionInfo::Dctcp),
-            [b'b', b'b', b'r', ..] => match bytes.split_first_chunk() {
-                Some((head, tail)) => {
-                    return Some(CongestionInfo::Bbr(BbrInfo::decode(head, tail)));
-                }
-                None => None,
-            },
-            _ => None,
-        };
-        typed.or_else(|| Some(CongestionInfo::Other(CcInfo::from_bytes(bytes))))
+    /// A copy that holds the bytes itself.
+    pub fn to_kept(&self) -> Congestion {
+        Congestion { name: self.name, info: self.info.map(CongestionInfo::to_kept) }
     }
 }
 
 /// What a congestion control algorithm tells of itself.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
-pub enum CongestionInfo {
+pub enum CongestionInfo<B = CcInfo> {
     /// The format of vegas, which yeah, westwood, illinois and nv use too.
     Vegas(VegasInfo),
     /// DCTCP (RFC 8257).
     Dctcp(DctcpInfo),
     /// BBR.
-    Bbr(BbrInfo),
+    Bbr(BbrInfo<B>),
     /// Another algorithm's structure, undecoded.
-    Other(CcInfo),
+    Other(B),
+}
+
+impl<'a> CongestionInfo<&'a [u8]> {
+    #[inline(always)]
+    fn lent(name: CongestionName, bytes: &'a [u8]) -> Self {
+        let typed = match name.as_bytes() {
+            b"vegas" | b"yeah" | b"westwood" | b"illinois" | b"nv" if bytes.len() == 16 => {
+                VegasInfo::decode(bytes).map(Self::Vegas)
+            }
+            b"dctcp" if bytes.len() == 16 => DctcpInfo::decode(bytes).map(Self::Dctcp),
+            [b'b', b'b', b'r', ..] => match bytes.split_first_chunk() {
+                Some((head, tail)) => return Self::Bbr(BbrInfo::decode(head, tail)),
+                None => None,
+            },
+            _ => None,
+        };
+        typed.unwrap_or(Self::Other(bytes))
+    }
+
+    fn to_kept(self) -> CongestionInfo {
+        match self {
+            Self::Vegas(info) => CongestionInfo::Vegas(info),
+            Self::Dctcp(info) => CongestionInfo::Dctcp(info),
+            Self::Bbr(info) => CongestionInfo::Bbr(info.to_kept()),
+            Self::Other(bytes) => CongestionInfo::Other(CcInfo::from_bytes(bytes)),
+        }
+    }
 }
 
 /// Linux `struct tcpvegas_info`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct VegasInfo {
     /// Whether the algorithm is acting. `tcpv_enabled`.
@@ -219,7 +241,7 @@ impl DctcpInfo {
 /// Linux `struct tcp_bbr_info`: all zero on a socket without a connection, where BBR has not begun.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
-pub struct BbrInfo {
+pub struct BbrInfo<B = CcInfo> {
     /// Estimated bottleneck bandwidth in bytes a second; absent without a sample. `bbr_bw_hi` and
     /// `bbr_bw_lo` are the halves of this one number.
     pub bandwidth: Option<u64>,
@@ -232,12 +254,12 @@ pub struct BbrInfo {
     /// first acknowledgement. `bbr_cwnd_gain`, a fixed-point number of 8 bits.
     pub cwnd_gain: Option<f64>,
     /// What a newer BBR appended.
-    pub tail: CcInfo,
+    pub tail: B,
 }
 
-impl BbrInfo {
+impl<'a> BbrInfo<&'a [u8]> {
     #[inline(always)]
-    fn decode(head: &[u8; 20], tail: &[u8]) -> Self {
+    fn decode(head: &[u8; 20], tail: &'a [u8]) -> Self {
         let word = |offset| u32_at(head, offset).unwrap_or_default();
         let bandwidth = u64::from(word(4)) << 32 | u64::from(word(0));
         let min_rtt = word(8);
@@ -248,13 +270,18 @@ impl BbrInfo {
             min_rtt: is_measured.then(|| Duration::from_micros(u64::from(min_rtt))),
             pacing_gain: gain(word(12)),
             cwnd_gain: gain(word(16)),
-            tail: CcInfo::from_bytes(tail),
+            tail,
         }
+    }
+
+    fn to_kept(self) -> BbrInfo {
+        let Self { bandwidth, min_rtt, pacing_gain, cwnd_gain, tail } = self;
+        BbrInfo { bandwidth, min_rtt, pacing_gain, cwnd_gain, tail: CcInfo::from_bytes(tail) }
     }
 }
 
 /// Bytes of a structure that this version of the crate does not decode, at most 64 of them.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CcInfo {
     bytes: [u8; Self::CAPACITY],
     len: u8,
@@ -269,7 +296,6 @@ impl CcInfo {
         Self { bytes, len: u8::try_from(len.min(Self::CAPACITY)).unwrap_or_default() }
     }
 
-    #[inline(always)]
     fn from_bytes(bytes: &[u8]) -> Self {
         let mut kept = [0; Self::CAPACITY];
         for (slot, byte) in kept.iter_mut().zip(bytes) {
@@ -281,6 +307,12 @@ impl CcInfo {
     /// The bytes as the kernel returned them.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+impl AsRef<[u8]> for CcInfo {
+    fn as_ref(&self) -> &[u8] {
+        self.as_bytes()
     }
 }
 

@@ -140,7 +140,7 @@ impl Serialize for OptionList {
     }
 }
 
-impl Serialize for Congestion {
+impl<B: AsRef<[u8]>> Serialize for Congestion<B> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("name", &self.name)?;
@@ -149,7 +149,9 @@ impl Serialize for Congestion {
             Some(CongestionInfo::Vegas(info)) => map.serialize_entry("vegas", info)?,
             Some(CongestionInfo::Dctcp(info)) => map.serialize_entry("dctcp", info)?,
             Some(CongestionInfo::Bbr(info)) => map.serialize_entry("bbr", info)?,
-            Some(CongestionInfo::Other(info)) => map.serialize_entry("bytes", info)?,
+            Some(CongestionInfo::Other(info)) => {
+                map.serialize_entry("bytes", &hex(info.as_ref()))?;
+            }
         }
         map.end()
     }
@@ -178,14 +180,15 @@ impl Serialize for DctcpInfo {
     }
 }
 
-impl Serialize for BbrInfo {
+impl<B: AsRef<[u8]>> Serialize for BbrInfo<B> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = Present(serializer.serialize_map(None)?);
         map.entry("bandwidth", self.bandwidth)?;
         map.time("minRTT", self.min_rtt)?;
         map.entry("pacingGain", self.pacing_gain)?;
         map.entry("cwndGain", self.cwnd_gain)?;
-        map.entry("tail", (!self.tail.as_bytes().is_empty()).then_some(self.tail))?;
+        let tail = self.tail.as_ref();
+        map.entry("tail", (!tail.is_empty()).then(|| hex(tail)))?;
         map.0.end()
     }
 }

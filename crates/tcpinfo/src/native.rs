@@ -15,8 +15,8 @@ pub mod netbsd;
 pub mod openbsd;
 pub mod windows;
 
-pub use structure::ByteOrder;
 pub(crate) use structure::first;
+pub use structure::{ByteOrder, Bytes, Kept, Lent};
 
 use apple::AppleTcpInfo;
 use freebsd::FreeBsdTcpInfo;
@@ -130,7 +130,7 @@ impl Native {
     }
 
     /// The byte order of the machine that filled the structure.
-    pub const fn byte_order(&self) -> ByteOrder {
+    pub fn byte_order(&self) -> ByteOrder {
         each!(self, info => info.byte_order())
     }
 

@@ -28,7 +28,7 @@ use crate::{AsSock, Error, sys};
 /// while Queues::read(&server).unwrap().unread_bytes != Some(5) {}
 /// # }
 /// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Queues {
     /// Bytes received and not yet read by the program.
@@ -69,7 +69,7 @@ impl Queues {
 /// assert!(memory.rx_buffer_bytes.is_some_and(|limit| limit > 0));
 /// # }
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct SocketMemory {
     /// Used by received data. `SK_MEMINFO_RMEM_ALLOC`.

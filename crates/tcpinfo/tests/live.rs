@@ -58,7 +58,7 @@ fn the_kernel_fills_at_least_what_every_kernel_has() {
 fn bytes_of_the_running_kernel_read_as_it_fills_them() {
     let (client, _server) = pair("127.0.0.1:0");
     let info = linux(&client);
-    let copy = LinuxTcpInfo::from_running_kernel(info.as_bytes());
+    let copy = LinuxTcpInfo::of_running_kernel(info.as_bytes());
     // The version counts, too.
     assert_eq!(copy, info);
     assert_ne!(LinuxTcpInfo::from_bytes(info.as_bytes()), info);

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use sockdiag::{SocketOptions, Tell};
 use tcpinfo::{
     BbrInfo, CongestionInfo, DctcpInfo, SocketMemory, VegasInfo, fields,
-    native::linux::LinuxTcpInfo,
+    native::{Lent, linux::LinuxTcpInfo},
 };
 
 use super::{Column, Row, Unit, Value, of_reading};
@@ -444,7 +444,7 @@ fn derived() -> Vec<Column> {
             "Share of the payload sent that was sent again",
             Unit::Share,
             |row| {
-                let share = |info: &LinuxTcpInfo| {
+                let share = |info: &LinuxTcpInfo<Lent<'_>>| {
                     let (again, all) = (info.bytes_retrans().value()?, info.bytes_sent().value()?);
                     (all > 0).then(|| again as f64 / all as f64)
                 };
@@ -464,7 +464,7 @@ fn derived() -> Vec<Column> {
             "Segments in flight: sent, not acknowledged, not taken for lost",
             Unit::Count,
             |row| {
-                let in_flight = |info: &LinuxTcpInfo| {
+                let in_flight = |info: &LinuxTcpInfo<Lent<'_>>| {
                     let sent = info.unacked().value()? + info.retrans().value()?;
                     Some(sent.saturating_sub(info.sacked().value()? + info.lost().value()?))
                 };
@@ -472,7 +472,7 @@ fn derived() -> Vec<Column> {
             },
         ),
         of("idle", "IDLE", "Time since data went either way", Unit::Time, |row| {
-            let idle = |info: &LinuxTcpInfo| {
+            let idle = |info: &LinuxTcpInfo<Lent<'_>>| {
                 let (sent, received) =
                     (info.last_data_sent().value(), info.last_data_recv().value());
                 sent.into_iter().chain(received).min()
@@ -483,7 +483,7 @@ fn derived() -> Vec<Column> {
 }
 
 /// As `ss` has it: cwnd · mss / rtt.
-pub(crate) fn send_rate(info: &LinuxTcpInfo) -> Option<u64> {
+pub(crate) fn send_rate(info: &LinuxTcpInfo<Lent<'_>>) -> Option<u64> {
     let rtt = u64::try_from(info.rtt().value()?.as_micros()).ok()?;
     let window = u64::from(info.snd_cwnd().value()?) * u64::from(info.snd_mss().value()?);
     window.checked_mul(1_000_000)?.checked_div(rtt)
@@ -495,7 +495,7 @@ fn float(number: Option<f64>) -> Value<'static> {
 
 /// What algorithms tell of themselves.
 fn of_congestion() -> Vec<Column> {
-    fn bbr(row: &Row<'_>) -> Option<BbrInfo> {
+    fn bbr<'a>(row: &Row<'a>) -> Option<BbrInfo<&'a [u8]>> {
         match row.entry.congestion()?.info? {
             CongestionInfo::Bbr(info) => Some(info),
             _ => None,

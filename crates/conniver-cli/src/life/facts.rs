@@ -2,7 +2,7 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use tcpinfo::native::linux::LinuxTcpInfo;
+use tcpinfo::native::{Bytes, linux::LinuxTcpInfo};
 
 /// Numbers of the kernel's structure as they stand there, absent if the kernel does not have them. What
 /// they mean here is not what they mean of a connection that is open.
@@ -50,7 +50,7 @@ pub(super) enum Kind {
 }
 
 impl Facts {
-    pub(super) fn of(info: &LinuxTcpInfo) -> Self {
+    pub(super) fn of(info: &LinuxTcpInfo<impl Bytes>) -> Self {
         let bytes = info.as_bytes();
         let number = |place: Place| -> Option<u64> {
             let at = bytes.get(place.offset..place.offset + place.width)?;

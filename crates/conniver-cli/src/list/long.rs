@@ -149,9 +149,9 @@ fn put_congestion(entry: &Entry<'_>, out: &mut Vec<u8>) {
             time(out, " bbr_min_rtt:", bbr.min_rtt);
             float(out, " bbr_pacing_gain:", bbr.pacing_gain);
             float(out, " bbr_cwnd_gain:", bbr.cwnd_gain);
-            if !bbr.tail.as_bytes().is_empty() {
+            if !bbr.tail.is_empty() {
                 out.put(" bbr_tail:");
-                put_bytes(bbr.tail.as_bytes(), out);
+                put_bytes(bbr.tail, out);
             }
         }
         Some(CongestionInfo::Dctcp(dctcp)) => {
@@ -169,7 +169,7 @@ fn put_congestion(entry: &Entry<'_>, out: &mut Vec<u8>) {
         }
         Some(CongestionInfo::Other(info)) => {
             out.put(" congestion_bytes:");
-            put_bytes(info.as_bytes(), out);
+            put_bytes(info, out);
         }
         Some(_) => {}
     }

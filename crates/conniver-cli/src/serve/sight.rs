@@ -69,9 +69,9 @@ impl Sight {
             remote: has_peer.then(|| remote.ip().to_canonical()),
             inode: entry.inode(),
             is_connection: false,
-            facts: entry
-                .native_tcp_info()
-                .map(|native| Facts::of(&TcpInfo::from_native(Native::Linux(native), None))),
+            facts: entry.native_tcp_info().map(|native| {
+                Facts::of(&TcpInfo::from_native(Native::Linux(native.to_kept()), None))
+            }),
             unread_bytes: 0,
             queued_bytes: 0,
         }

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Instant};
 
 use sockdiag::{Entry, EntryBuf};
-use tcpinfo::native::linux::LinuxTcpInfo;
+use tcpinfo::native::{Lent, linux::LinuxTcpInfo};
 
 /// One connection: what the kernel told of it, and what has changed since.
 ///
@@ -98,7 +98,7 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    fn of(info: &LinuxTcpInfo) -> Self {
+    fn of(info: &LinuxTcpInfo<Lent<'_>>) -> Self {
         Self {
             bytes_acked: info.bytes_acked().value(),
             bytes_received: info.bytes_received().value(),

@@ -10,7 +10,7 @@ use sockdiag::{Attribute, Entry, SocketOptions, Timer, TimerKind};
 use tcpinfo::{
     Congestion, CongestionInfo, Reading, State, TcpOption,
     fields::Value,
-    native::{linux::LinuxTcpInfo, mptcp::MptcpInfo},
+    native::{Bytes, linux::LinuxTcpInfo, mptcp::MptcpInfo},
 };
 
 use super::shown::{Shown, ShownTimer, is_cgroup, number};
@@ -222,7 +222,7 @@ fn words(entry: &Entry<'_>) -> BTreeMap<&'static str, Word> {
     }
     // Of those, only the name of the congestion control is told.
     if let Some(congestion) = entry.congestion() {
-        words.put_congestion(&congestion);
+        words.put_congestion(&congestion.to_kept());
     }
     words.put_attributes(entry);
     words.0
@@ -328,7 +328,7 @@ impl Words {
         }
     }
 
-    fn put_options(&mut self, info: &LinuxTcpInfo) {
+    fn put_options(&mut self, info: &LinuxTcpInfo<impl Bytes>) {
         for (name, option) in [
             ("ts", TcpOption::Timestamps),
             ("sack", TcpOption::Sack),
@@ -347,7 +347,7 @@ impl Words {
         }
     }
 
-    fn put_facts(&mut self, info: &LinuxTcpInfo, fields: &Fields) {
+    fn put_facts(&mut self, info: &LinuxTcpInfo<impl Bytes>, fields: &Fields) {
         for (name, field) in PLAIN {
             self.put_number(name, fields[field]);
         }
@@ -397,7 +397,7 @@ impl Words {
         }
     }
 
-    fn put_rates(&mut self, entry: &Entry<'_>, info: &LinuxTcpInfo) {
+    fn put_rates(&mut self, entry: &Entry<'_>, info: &LinuxTcpInfo<impl Bytes>) {
         let bits = |bytes: u64| format!("{:.0}bps", bytes as f64 * 8.0);
         match info.pacing_rate() {
             Reading::Value(0) | Reading::Absent => {}

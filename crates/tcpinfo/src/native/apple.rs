@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use super::{
     bsd::{self, Beside, Rule},
-    structure::{Row, first, structure},
+    structure::{Bytes, Row, first, structure},
 };
 use crate::{Options, Reading, State};
 
-impl AppleTcpInfo {
+impl<B: Bytes> AppleTcpInfo<B> {
     #[inline(always)]
     fn judge(&self, row: &Row<Rule>, raw: u64) -> Reading<u64> {
         let beside = Beside {

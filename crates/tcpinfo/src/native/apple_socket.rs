@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::structure::{ByteOrder, Row, first, structure};
+use super::structure::{ByteOrder, Bytes, Row, first, structure};
 use crate::{AsSock, Error, Reading, State, sys};
 
 impl AppleSocketInfo {
@@ -17,7 +17,9 @@ impl AppleSocketInfo {
     pub fn read(sock: &(impl AsSock + ?Sized)) -> Result<Self, Error> {
         sys::apple_socket(sock.as_sock())
     }
+}
 
+impl<B: Bytes> AppleSocketInfo<B> {
     /// The address of our end, IPv4 or IPv6.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.address(INSI_LPORT, INSI_LADDR)

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::structure::{Raw, Row, first, structure};
+use super::structure::{Bytes, Lent, Row, first, structure};
 use crate::{
     AccEcnOption, CaState, EcnMode, FastOpenFailure, Options, Reading, State, TcpOption,
     fields::{Field, Kind, Type},
@@ -15,25 +15,14 @@ use crate::{
 pub use super::structure::ByteOrder;
 
 impl LinuxTcpInfo {
-    /// Takes over a structure that the running kernel handed out otherwise than by `getsockopt`,
-    /// such as in a netlink message.
-    ///
-    /// On Linux as [`from_bytes`](Self::from_bytes) with the running kernel's version, so that every
-    /// field reads as [`read_native`](crate::read_native) has it. Elsewhere no version is assumed.
-    #[inline(always)]
-    pub fn from_running_kernel(bytes: &[u8]) -> Self {
-        // Not changed afterwards, because handing it on would move half a kilobyte.
-        Self(Raw::hinted(bytes, ByteOrder::NATIVE, crate::sys::kernel_major()))
-    }
-
     /// States the major version of the kernel that filled the structure.
     ///
     /// One word cannot be read without it: the last one changed its layout between 6.18 and 7.0
     /// at the same length. Where the bytes do not settle it and no version is given, the
     /// fields of that word are [absent](Reading::Absent).
     #[must_use]
-    pub const fn with_kernel_major(mut self, major: u8) -> Self {
-        self.0.hint = major;
+    pub fn with_kernel_major(mut self, major: u8) -> Self {
+        self.0.set_hint(major);
         self
     }
 
@@ -42,11 +31,33 @@ impl LinuxTcpInfo {
     #[inline]
     pub(crate) fn fill(&mut self, len: usize, kernel_major: u8) {
         self.0.set_len(len);
-        self.0.hint = kernel_major;
+        self.0.set_hint(kernel_major);
+    }
+}
+
+impl<'a> LinuxTcpInfo<Lent<'a>> {
+    /// Looks at a structure that the running kernel handed out otherwise than by `getsockopt`, such as
+    /// in a netlink message. Nothing is copied; [`to_kept`](Self::to_kept) does.
+    ///
+    /// On Linux every field reads as [`read_native`](crate::read_native) has it. Elsewhere no version of
+    /// the kernel is assumed.
+    #[inline(always)]
+    pub fn of_running_kernel(bytes: &'a [u8]) -> Self {
+        Self::of_kernel(bytes, crate::sys::kernel_major())
     }
 
-    pub(crate) const fn kernel_major(&self) -> u8 {
-        self.0.hint
+    /// The same of a kernel of the given [major version](LinuxTcpInfo::with_kernel_major), or of an
+    /// unknown one if that is zero, of a machine of this byte order.
+    #[inline(always)]
+    pub const fn of_kernel(bytes: &'a [u8], major: u8) -> Self {
+        Self(Lent::new(bytes, ByteOrder::NATIVE, major))
+    }
+}
+
+impl<B: Bytes> LinuxTcpInfo<B> {
+    #[inline(always)]
+    pub(crate) fn kernel_major(&self) -> u8 {
+        self.0.hint()
     }
 
     /// Whether a number that is there means something: sentinels and states.

@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use super::structure::{Row, first, structure};
+use super::structure::{Bytes, Row, first, structure};
 use crate::Reading;
 
-impl MptcpInfo {
+impl<B: Bytes> MptcpInfo<B> {
     #[inline(always)]
     fn judge(&self, row: &Row<Rule>, raw: u64) -> Reading<u64> {
         match row.rule {

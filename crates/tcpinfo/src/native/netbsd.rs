@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use super::{
     bsd::{self, Beside, Rule},
-    structure::{Row, first, structure},
+    structure::{Bytes, Row, first, structure},
 };
 use crate::{Options, Reading, State};
 
-impl NetBsdTcpInfo {
+impl<B: Bytes> NetBsdTcpInfo<B> {
     #[inline(always)]
     fn judge(&self, row: &Row<Rule>, raw: u64) -> Reading<u64> {
         let beside = Beside {

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use super::{
     bsd::{self, Beside, Rule},
-    structure::{Row, first, structure},
+    structure::{Bytes, Row, first, structure},
 };
 use crate::{Options, Reading, State};
 
-impl OpenBsdTcpInfo {
+impl<B: Bytes> OpenBsdTcpInfo<B> {
     /// Whether the kernel filled the part that it keeps from unprivileged processes.
     pub fn is_privileged(&self) -> bool {
         self.as_bytes().get(PRIVILEGED..).is_some_and(|part| part.iter().any(|byte| *byte != 0))

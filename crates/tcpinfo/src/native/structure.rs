@@ -1,7 +1,7 @@
 //! What the decoders of all systems share: the bytes, the rows of a field table, and the macro that
 //! makes a structure of such a table.
 
-use crate::{Reading, fields::Bits, fields::Field};
+use crate::fields::Field;
 
 /// The byte order of the machine that filled a structure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,50 +18,47 @@ impl ByteOrder {
     pub const NATIVE: Self = if cfg!(target_endian = "big") { Self::Big } else { Self::Little };
 }
 
-/// A structure as the kernel returned it: at most `CAPACITY` bytes, the rest of which are zero.
+/// Where the bytes of a structure are: [`Kept`] in it, or [`Lent`] from a buffer.
+///
+/// Whichever it is, every field reads the same.
+pub trait Bytes: Copy + Raw {}
+
+impl<const CAPACITY: usize> Bytes for Kept<CAPACITY> {}
+impl Bytes for Lent<'_> {}
+
+/// At most `CAPACITY` bytes, the rest of which are zero.
 #[derive(Clone, Copy)]
 // Aligned so that clearing and moving it does not cross cache lines: 3 % of a reading. In this
 // order, so that an enum of structures finds room for the smaller ones before `order`, and needs
 // no word of its own to tell them apart.
 #[repr(C, align(64))]
-pub(crate) struct Raw<const CAPACITY: usize> {
+pub struct Kept<const CAPACITY: usize> {
     bytes: [u8; CAPACITY],
     len: u16,
     order: ByteOrder,
-    /// What one system's decoder was told beside the bytes.
-    pub(crate) hint: u8,
+    hint: u8,
 }
 
-impl<const CAPACITY: usize> Raw<CAPACITY> {
+/// The bytes where they came, such as in the buffer of a netlink socket: nothing is copied.
+#[derive(Clone, Copy)]
+pub struct Lent<'a> {
+    bytes: &'a [u8],
+    order: ByteOrder,
+    hint: u8,
+}
+
+impl<const CAPACITY: usize> Kept<CAPACITY> {
     pub(crate) const EMPTY: Self =
         Self { bytes: [0; CAPACITY], len: 0, order: ByteOrder::NATIVE, hint: 0 };
 
-    pub(crate) fn from_bytes_in(bytes: &[u8], order: ByteOrder) -> Self {
-        Self::hinted(bytes, order, 0)
-    }
-
-    /// The same with what the decoder is told beside the bytes.
     #[inline(always)]
-    pub(crate) fn hinted(bytes: &[u8], order: ByteOrder, hint: u8) -> Self {
-        let mut raw = Self { order, hint, ..Self::EMPTY };
-        for (slot, byte) in raw.bytes.iter_mut().zip(bytes) {
+    pub(crate) fn copy(bytes: &[u8], order: ByteOrder, hint: u8) -> Self {
+        let mut kept = Self { order, hint, ..Self::EMPTY };
+        for (slot, byte) in kept.bytes.iter_mut().zip(bytes) {
             *slot = *byte;
         }
-        raw.set_len(bytes.len());
-        raw
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len()).unwrap_or_default()
-    }
-
-    #[inline]
-    pub(crate) const fn len(&self) -> usize {
-        self.len as usize
-    }
-
-    pub(crate) const fn order(&self) -> ByteOrder {
-        self.order
+        kept.set_len(bytes.len());
+        kept
     }
 
     /// The whole buffer, for a system call to fill.
@@ -76,70 +73,154 @@ impl<const CAPACITY: usize> Raw<CAPACITY> {
         self.len = u16::try_from(len.min(CAPACITY)).unwrap_or_default();
     }
 
+    pub(crate) fn set_hint(&mut self, hint: u8) {
+        self.hint = hint;
+    }
+}
+
+impl<'a> Lent<'a> {
     #[inline]
-    pub(crate) fn first(&self) -> u8 {
-        self.bytes.first().copied().unwrap_or_default()
+    pub(crate) const fn new(bytes: &'a [u8], order: ByteOrder, hint: u8) -> Self {
+        Self { bytes, order, hint }
     }
+}
 
-    #[inline]
-    pub(crate) fn array<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        self.bytes.get(offset..)?.first_chunk().copied()
-    }
+use sealed::Raw;
 
-    /// Whether another kind of machine filled it. The one that asks is then a rare one.
-    #[inline(always)]
-    fn is_foreign(&self) -> bool {
-        let is_foreign = self.order != ByteOrder::NATIVE;
-        if is_foreign {
-            unlikely();
+mod sealed {
+    use super::{ByteOrder, Kept, Lent, unlikely};
+    use crate::{
+        Reading,
+        fields::{Bits, Field},
+    };
+
+    /// What the decoders need of the bytes.
+    #[allow(unnameable_types, reason = "nobody else is to implement it")]
+    pub trait Raw {
+        /// The bytes, and zeros behind them if that is cheaper to look into.
+        fn padded(&self) -> &[u8];
+
+        fn len(&self) -> usize;
+
+        fn order(&self) -> ByteOrder;
+
+        /// What one system's decoder was told beside the bytes.
+        fn hint(&self) -> u8;
+
+        #[inline]
+        fn as_bytes(&self) -> &[u8] {
+            self.padded().get(..self.len()).unwrap_or_default()
         }
-        is_foreign
-    }
 
-    /// The field's bits, whatever they mean.
-    #[inline(always)]
-    pub(crate) fn extract(&self, field: &Field) -> Option<u64> {
-        let word = match field.width {
-            1 => u64::from(self.array::<1>(field.offset)?[0]),
-            2 => {
-                let raw = u16::from_ne_bytes(self.array(field.offset)?);
-                u64::from(if self.is_foreign() { raw.swap_bytes() } else { raw })
-            }
-            4 => {
-                let raw = u32::from_ne_bytes(self.array(field.offset)?);
-                u64::from(if self.is_foreign() { raw.swap_bytes() } else { raw })
-            }
-            _ => {
-                let raw = u64::from_ne_bytes(self.array(field.offset)?);
-                if self.is_foreign() { raw.swap_bytes() } else { raw }
-            }
-        };
-        let little = matches!(self.order, ByteOrder::Little);
-        Some(match field.bits {
-            None => word,
-            Some(Bits { shift, len }) => {
-                let word_bits = u64::BITS.min(8 * u32::try_from(field.width).ok()?);
-                let shift = if little { shift } else { word_bits.checked_sub(shift + len)? };
-                (word >> shift) & ((1 << len) - 1)
-            }
-        })
-    }
-
-    /// The field's bits, or zero where the returned length does not cover it.
-    #[inline(always)]
-    pub(crate) fn number(&self, field: &Field) -> u64 {
-        self.present(field).value().unwrap_or_default()
-    }
-
-    /// The field's bits, if the returned length covers it.
-    #[inline(always)]
-    pub(crate) fn present(&self, field: &Field) -> Reading<u64> {
-        if self.len() < field.min_len {
-            return Reading::Absent;
+        #[inline(always)]
+        fn first(&self) -> u8 {
+            self.padded().first().copied().unwrap_or_default()
         }
-        match self.extract(field) {
-            Some(raw) => Reading::Value(raw),
-            None => Reading::Absent,
+
+        #[inline(always)]
+        fn array<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+            self.padded().get(offset..)?.first_chunk().copied()
+        }
+
+        /// Whether another kind of machine filled it. The one that asks is then a rare one.
+        #[inline(always)]
+        fn is_foreign(&self) -> bool {
+            let is_foreign = self.order() != ByteOrder::NATIVE;
+            if is_foreign {
+                unlikely();
+            }
+            is_foreign
+        }
+
+        /// The field's bits, whatever they mean.
+        #[inline(always)]
+        fn extract(&self, field: &Field) -> Option<u64> {
+            let word = match field.width {
+                1 => u64::from(self.array::<1>(field.offset)?[0]),
+                2 => {
+                    let raw = u16::from_ne_bytes(self.array(field.offset)?);
+                    u64::from(if self.is_foreign() { raw.swap_bytes() } else { raw })
+                }
+                4 => {
+                    let raw = u32::from_ne_bytes(self.array(field.offset)?);
+                    u64::from(if self.is_foreign() { raw.swap_bytes() } else { raw })
+                }
+                _ => {
+                    let raw = u64::from_ne_bytes(self.array(field.offset)?);
+                    if self.is_foreign() { raw.swap_bytes() } else { raw }
+                }
+            };
+            let little = matches!(self.order(), ByteOrder::Little);
+            Some(match field.bits {
+                None => word,
+                Some(Bits { shift, len }) => {
+                    let word_bits = u64::BITS.min(8 * u32::try_from(field.width).ok()?);
+                    let shift = if little { shift } else { word_bits.checked_sub(shift + len)? };
+                    (word >> shift) & ((1 << len) - 1)
+                }
+            })
+        }
+
+        /// The field's bits, or zero where the returned length does not cover it.
+        #[inline(always)]
+        fn number(&self, field: &Field) -> u64 {
+            self.present(field).value().unwrap_or_default()
+        }
+
+        /// The field's bits, if the returned length covers it.
+        #[inline(always)]
+        fn present(&self, field: &Field) -> Reading<u64> {
+            if self.len() < field.min_len {
+                return Reading::Absent;
+            }
+            match self.extract(field) {
+                Some(raw) => Reading::Value(raw),
+                None => Reading::Absent,
+            }
+        }
+    }
+
+    impl<const CAPACITY: usize> Raw for Kept<CAPACITY> {
+        #[inline(always)]
+        fn padded(&self) -> &[u8] {
+            &self.bytes
+        }
+
+        #[inline(always)]
+        fn len(&self) -> usize {
+            usize::from(self.len)
+        }
+
+        #[inline(always)]
+        fn order(&self) -> ByteOrder {
+            self.order
+        }
+
+        #[inline(always)]
+        fn hint(&self) -> u8 {
+            self.hint
+        }
+    }
+
+    impl Raw for Lent<'_> {
+        #[inline(always)]
+        fn padded(&self) -> &[u8] {
+            self.bytes
+        }
+
+        #[inline(always)]
+        fn len(&self) -> usize {
+            self.bytes.len()
+        }
+
+        #[inline(always)]
+        fn order(&self) -> ByteOrder {
+            self.order
+        }
+
+        #[inline(always)]
+        fn hint(&self) -> u8 {
+            self.hint
         }
     }
 }
@@ -147,14 +228,6 @@ impl<const CAPACITY: usize> Raw<CAPACITY> {
 /// The branch that leads here is not taken mostly.
 #[cold]
 const fn unlikely() {}
-
-impl<const CAPACITY: usize> PartialEq for Raw<CAPACITY> {
-    fn eq(&self, other: &Self) -> bool {
-        self.order == other.order && self.hint == other.hint && self.as_bytes() == other.as_bytes()
-    }
-}
-
-impl<const CAPACITY: usize> Eq for Raw<CAPACITY> {}
 
 /// One line of a field table: the field, and when its number means something.
 pub(crate) struct Row<Rule> {
@@ -190,8 +263,8 @@ macro_rules! structure {
         /// Each field is a method that gives a [`Reading`], and [`fields`](Self::fields) walks over
         /// all of them. Bytes past the last known field are kept and returned by
         /// [`unknown_tail`](Self::unknown_tail).
-        #[derive(Clone, Copy, PartialEq, Eq)]
-        pub struct $Name(pub(crate) $crate::native::structure::Raw<$capacity>);
+        #[derive(Clone, Copy)]
+        pub struct $Name<B = $crate::native::Kept<$capacity>>(pub(crate) B);
 
         impl $Name {
             /// The most bytes that are asked for and kept.
@@ -201,7 +274,7 @@ macro_rules! structure {
             pub const KNOWN_LEN: usize = $known;
 
             #[allow(dead_code, reason = "each system fills its own structure only")]
-            pub(crate) const EMPTY: Self = Self($crate::native::structure::Raw::EMPTY);
+            pub(crate) const EMPTY: Self = Self($crate::native::Kept::EMPTY);
 
             /// Takes over a structure of this machine's byte order: any length, down to none.
             ///
@@ -212,7 +285,15 @@ macro_rules! structure {
 
             /// Takes over a structure that was captured on a machine of the given byte order.
             pub fn from_bytes_in(bytes: &[u8], order: $crate::native::ByteOrder) -> Self {
-                Self($crate::native::structure::Raw::from_bytes_in(bytes, order))
+                Self($crate::native::Kept::copy(bytes, order, 0))
+            }
+        }
+
+        impl<B: $crate::native::Bytes> $Name<B> {
+            /// A copy that holds its bytes itself, up to [`CAPACITY`](Self::CAPACITY) of them.
+            #[inline]
+            pub fn to_kept(&self) -> $Name {
+                $Name($crate::native::Kept::copy(self.0.as_bytes(), self.0.order(), self.0.hint()))
             }
 
             /// The bytes as the kernel returned them.
@@ -222,18 +303,18 @@ macro_rules! structure {
 
             /// The length that the kernel returned.
             #[inline]
-            pub const fn returned_len(&self) -> usize {
+            pub fn returned_len(&self) -> usize {
                 self.0.len()
             }
 
             /// The byte order of the machine that filled the structure.
-            pub const fn byte_order(&self) -> $crate::native::ByteOrder {
+            pub fn byte_order(&self) -> $crate::native::ByteOrder {
                 self.0.order()
             }
 
             /// Bytes past the last field that this version of the crate knows.
             pub fn unknown_tail(&self) -> &[u8] {
-                self.as_bytes().get(Self::KNOWN_LEN..).unwrap_or_default()
+                self.as_bytes().get($known..).unwrap_or_default()
             }
 
             /// Every field of the table with its reading, in the order of the structure.
@@ -288,7 +369,18 @@ macro_rules! structure {
             )*
         }
 
-        impl std::fmt::Debug for $Name {
+        /// Equal if the bytes, their order and what is known of their kernel are.
+        impl<B: $crate::native::Bytes, C: $crate::native::Bytes> PartialEq<$Name<C>> for $Name<B> {
+            fn eq(&self, other: &$Name<C>) -> bool {
+                self.0.order() == other.0.order()
+                    && self.0.hint() == other.0.hint()
+                    && self.0.as_bytes() == other.0.as_bytes()
+            }
+        }
+
+        impl<B: $crate::native::Bytes> Eq for $Name<B> {}
+
+        impl<B: $crate::native::Bytes> std::fmt::Debug for $Name<B> {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 let mut out = f.debug_struct(stringify!($Name));
                 for (field, reading) in self.fields() {

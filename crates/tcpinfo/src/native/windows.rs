@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use super::structure::{Row, first, structure};
+use super::structure::{Bytes, Row, first, structure};
 use crate::{Reading, State, fields::Kind};
 
-impl WindowsTcpInfo {
+impl<B: Bytes> WindowsTcpInfo<B> {
     #[inline(always)]
     fn judge(&self, row: &Row<Rule>, raw: u64) -> Reading<u64> {
         let code = u8::try_from(self.0.number(&row::state.field)).unwrap_or(u8::MAX);

@@ -90,6 +90,16 @@ proptest! {
         assert_json(&info);
     }
 
+    #[test]
+    fn a_structure_reads_the_same_where_it_lies(bytes in structure(), major in 0u8..=8) {
+        let lent = LinuxTcpInfo::of_kernel(&bytes, major);
+        let kept = LinuxTcpInfo::from_bytes(&bytes).with_kernel_major(major);
+        prop_assert!(lent.fields().eq(kept.fields()), "{:?} {:?}", lent, kept);
+        prop_assert_eq!(lent.as_bytes(), &bytes[..]);
+        prop_assert_eq!(lent.to_kept(), kept);
+        prop_assert_eq!(lent == kept, bytes.len() <= LinuxTcpInfo::CAPACITY);
+    }
+
     /// What lies behind the returned length has no part in the answer.
     #[test]
     fn bytes_past_the_returned_length_are_not_read(
