@@ -38,7 +38,7 @@ use crate::{
 use ended::{Ended, with_addresses};
 use facts::{Age, Facts, Kind, Late};
 use form::Form;
-use known::{Known, Looker, Looking, Seen, Whose};
+use known::{Known, Look, Looker, Looking, Seen, Whose};
 use reason::{Aftermath, Lateness, Room, Side};
 use summary::Sums;
 
@@ -136,6 +136,8 @@ struct Life {
     events: Events,
     looking: Option<Looking>,
     known: Known,
+    /// Whether it was said that not every process can be looked into, which once is enough.
+    has_told_missed: bool,
     /// Ends of which more will be known in a moment.
     waiting: VecDeque<Waiting>,
     desk: Desk,
@@ -200,10 +202,8 @@ impl Life {
             Some(_) => None,
         });
         let mut looker = Looker::open(namespace, matches!(form, Form::Jsonl))?;
-        let mut look = looker.look()?;
-        if let Some(missed) = look.missed() {
-            complain(&missed);
-        }
+        let look = looker.look()?;
+        let has_told_missed = tell_missed(&look);
         let mut known = Known::default();
         known.take(look);
         let looking = match arguments.refresh {
@@ -227,7 +227,9 @@ impl Life {
             shown: 0,
         };
         let waiting = VecDeque::new();
-        Ok(Self { events, looking, known, waiting, desk, begun: now, owed: None, complained: None })
+        let (owed, complained) = (None, None);
+        let begun = now;
+        Ok(Self { events, looking, known, has_told_missed, waiting, desk, begun, owed, complained })
     }
 
     /// Takes ends until enough came, the time is over or a signal says so.
@@ -245,7 +247,9 @@ impl Life {
                     return Ok(ExitCode::from(code));
                 }
                 while let Some(look) = self.looking.as_ref().and_then(Looking::next) {
-                    self.known.take(look?);
+                    let look = look?;
+                    self.has_told_missed = self.has_told_missed || tell_missed(&look);
+                    self.known.take(look);
                 }
                 self.take_waiting(false, most);
                 if self.complained.is_none_or(|complained| complained.elapsed() >= COMPLAINT) {
@@ -408,6 +412,11 @@ impl Desk {
         self.out.clear();
         written.map_err(|error| output::failed(&error))
     }
+}
+
+/// Says why processes of connections were not found, if there are any.
+fn tell_missed(look: &Look) -> bool {
+    look.missed().inspect(|missed| complain(missed)).is_some()
 }
 
 /// How long a connection lived, by its last facts or by when it was seen.

@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use sockdiag::{Owner, Owners};
+use sockdiag::{Gaps, Owner, Owners};
 
 use crate::{
     error::{Error, reason},
@@ -33,9 +33,7 @@ impl Processes {
     /// Looks through all processes.
     pub(crate) fn scan() -> Result<Self, Error> {
         let threads = thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
-        let owners = Owners::scan_on(threads).map_err(|error| {
-            Error::failure(format!("cannot look for processes in /proc: {}", reason(&error)))
-        })?;
+        let owners = Owners::scan_on(threads).map_err(|error| Error::failure(reason(&error)))?;
         Ok(Self { owners, containers: OnceLock::new(), has_missed: AtomicBool::new(false) })
     }
 
@@ -50,13 +48,13 @@ impl Processes {
 
     /// Why programs that hold sockets were not found, if there were any.
     pub(crate) fn missed(&self) -> Option<String> {
-        let is_missing = self.has_missed.load(Ordering::Relaxed) && self.unreadable() > 0;
+        let is_missing = self.has_missed.load(Ordering::Relaxed) && self.owners.gaps().may_hold();
         is_missing.then(|| format!("not every socket's process is known: {}", self.owners.gaps()))
     }
 
-    /// How many processes may not be looked into.
-    pub(crate) fn unreadable(&self) -> usize {
-        self.owners.gaps().not_permitted
+    /// What could not be looked into.
+    pub(crate) fn gaps(&self) -> Gaps {
+        self.owners.gaps()
     }
 
     fn container(&self, pid: u32) -> Option<&str> {

@@ -3,6 +3,9 @@
 //! A test whose need is not met is reported as ignored, and so never mistaken for a success.
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
+#[path = "environment/hidden.rs"]
+mod hidden;
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[path = "population/keys.rs"]
 #[allow(dead_code, reason = "not all forms are compared here")]
 mod keys;
@@ -47,6 +50,8 @@ fn beside_others() -> Vec<Trial> {
         trial("what_ss_saved_is_read", has_ss && ss::can_save(), ss::what_ss_saved),
         trial("other_programs_read_the_forms", has("python3", "--version"), ss::other_parsers),
         trial("the_table_fits_the_terminal", has("tmux", "-V"), terminal::the_table_fits),
+        trial("hidden_processes_are_said", hidden::can_mount(), hidden::are_said),
+        trial("a_proc_that_is_not_mounted_is_said", hidden::can_mount(), hidden::without_proc),
     ]
 }
 
@@ -58,7 +63,7 @@ fn beside_others() -> Vec<Trial> {
 
 fn trial(name: &str, possible: bool, test: impl FnOnce() + Send + 'static) -> Trial {
     if !possible {
-        eprintln!("{name} is ignored: the program that it compares with is missing");
+        eprintln!("{name} is ignored: a program or a privilege that it needs is missing");
     }
     let test = move || -> Result<(), Failed> {
         test();

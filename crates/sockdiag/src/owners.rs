@@ -2,6 +2,8 @@
 
 mod cgroup;
 #[cfg(any(target_os = "linux", target_os = "android"))]
+mod hidden;
+#[cfg(any(target_os = "linux", target_os = "android"))]
 mod scan;
 
 use std::{fmt, io, num::NonZeroUsize};
@@ -15,9 +17,9 @@ pub use cgroup::{Cgroup, Container};
 /// each, and every question after that is answered from memory. The inodes are the same in every
 /// network namespace.
 ///
-/// Only processes of this PID namespace are found; of other users' only with `CAP_SYS_PTRACE` and
-/// `CAP_DAC_READ_SEARCH`, as the superuser has them. What could not be looked into is
-/// [told](Self::gaps). A descriptor that only some threads of a process have (`CLONE_FILES` undone) is
+/// Only processes of the PID namespace of `/proc` are found; of other users' only with `CAP_SYS_PTRACE`
+/// and `CAP_DAC_READ_SEARCH`, as the superuser has them. What could not be looked into, or is not shown,
+/// is [told](Self::gaps). A descriptor that only some threads of a process have (`CLONE_FILES` undone) is
 /// not found, nor one that is in flight between two processes.
 ///
 /// ```
@@ -75,8 +77,8 @@ impl Owners {
     ///
     /// # Errors
     ///
-    /// There is no `/proc`, or it cannot be read, as on other systems than Linux
-    /// ([`Unsupported`](io::ErrorKind::Unsupported)). A process that cannot be looked into is no error
+    /// `/proc` is not mounted ([`NotFound`](io::ErrorKind::NotFound)) or cannot be read, or this is
+    /// another system than Linux ([`Unsupported`](io::ErrorKind::Unsupported)). A process that cannot be looked into is no error
     /// but a [gap](Self::gaps).
     pub fn scan() -> io::Result<Self> {
         Self::scan_on(NonZeroUsize::MIN)
@@ -255,9 +257,17 @@ impl<'a> Stat<'a> {
         allow(dead_code, reason = "nobody to ask")
     )]
     const fn is_without_descriptors(&self) -> bool {
+        self.is_of_kernel() || matches!(self.state, b'Z' | b'X')
+    }
+
+    #[cfg_attr(
+        not(any(target_os = "linux", target_os = "android")),
+        allow(dead_code, reason = "nobody to ask")
+    )]
+    const fn is_of_kernel(&self) -> bool {
         /// `PF_KTHREAD` of `linux/sched.h`.
         const KERNEL_THREAD: u64 = 0x0020_0000;
-        self.flags & KERNEL_THREAD != 0 || matches!(self.state, b'Z' | b'X')
+        self.flags & KERNEL_THREAD != 0
     }
 }
 
@@ -269,12 +279,24 @@ pub struct Gaps {
     pub not_permitted: usize,
     /// Processes that ended while they were looked at. They hold nothing now.
     pub vanished: usize,
+    /// Whether `/proc` does not show processes that may not be looked into, if there are any: it is
+    /// mounted with `hidepid=invisible` or `ptraceable`, as for services of systemd with `ProtectProc`,
+    /// and this thread is not exempt. So they are not counted.
+    pub hidden: bool,
+    /// Whether `/proc` is that of a PID namespace within the machine's, such as of a container: what is
+    /// outside may hold sockets of the same network namespace, and is not shown.
+    pub outside: bool,
 }
 
 impl Gaps {
     /// Whether there are none.
     pub const fn is_empty(&self) -> bool {
-        self.not_permitted == 0 && self.vanished == 0
+        self.vanished == 0 && !self.may_hold()
+    }
+
+    /// Whether there are, or may be, processes that were not looked into and hold sockets.
+    pub const fn may_hold(&self) -> bool {
+        self.not_permitted > 0 || self.hidden || self.outside
     }
 
     #[cfg_attr(
@@ -285,27 +307,48 @@ impl Gaps {
         Self {
             not_permitted: self.not_permitted + other.not_permitted,
             vanished: self.vanished + other.vanished,
+            hidden: self.hidden || other.hidden,
+            outside: self.outside || other.outside,
         }
     }
 }
 
 impl fmt::Display for Gaps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { not_permitted, vanished } = *self;
+        const WHO: &str = "(root may, or who has CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH)";
+
+        let Self { not_permitted, vanished, hidden, outside } = *self;
         let processes = |count: usize| if count == 1 { "process" } else { "processes" };
         if self.is_empty() {
             return f.write_str("every process was looked into");
         }
-        if not_permitted > 0 {
+        let mut comma = "";
+        match (not_permitted, hidden) {
+            (0, false) => {}
+            (0, true) => write!(
+                f,
+                "/proc hides processes (hidepid, ProtectProc) that may not be looked into {WHO}"
+            )?,
+            (count, _) => {
+                let what = processes(count);
+                write!(f, "{count} {what} may not be looked into {WHO}")?;
+                if hidden {
+                    f.write_str(", and /proc hides others (hidepid, ProtectProc)")?;
+                }
+            }
+        }
+        if not_permitted > 0 || hidden {
+            comma = ", ";
+        }
+        if outside {
             write!(
                 f,
-                "{not_permitted} {} may not be looked into (root may, or who has CAP_SYS_PTRACE and \
-                 CAP_DAC_READ_SEARCH)",
-                processes(not_permitted)
+                "{comma}processes outside of this PID namespace are not shown (run it on the host to see \
+                 them)"
             )?;
+            comma = ", ";
         }
         if vanished > 0 {
-            let comma = if not_permitted > 0 { ", " } else { "" };
             write!(f, "{comma}{vanished} {} ended meanwhile", processes(vanished))?;
         }
         Ok(())

@@ -3,7 +3,6 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    mem,
     net::SocketAddr,
     sync::mpsc::{self, RecvTimeoutError},
     thread,
@@ -263,8 +262,8 @@ impl Looker {
 }
 
 impl Look {
-    pub(super) fn missed(&mut self) -> Option<String> {
-        mem::take(&mut self.missed)
+    pub(super) fn missed(&self) -> Option<&str> {
+        self.missed.as_deref()
     }
 }
 

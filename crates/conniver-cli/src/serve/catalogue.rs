@@ -58,6 +58,7 @@ pub(super) struct Own {
     pub(super) look_time: Duration,
     pub(super) look_bytes: u64,
     pub(super) unreadable_processes: Option<u64>,
+    pub(super) are_processes_hidden: Option<bool>,
     pub(super) is_listening: bool,
     pub(super) lost: u64,
     pub(super) buffer_bytes: u64,
@@ -381,6 +382,11 @@ pub(super) const METRICS: &[Metric] = &[
         "conniver_unreadable_processes",
         "Processes whose sockets may not be looked at; absent unless grouped by process",
         Value::Own(|own| own.unreadable_processes.map(Number::Whole)),
+    ),
+    gauge(
+        "conniver_processes_hidden",
+        "Whether there may be processes that /proc does not show: 1, or 0; absent unless grouped by process",
+        Value::Own(|own| own.are_processes_hidden.map(|hidden| Number::Whole(hidden.into()))),
     ),
     counter(
         "conniver_http_requests_total",

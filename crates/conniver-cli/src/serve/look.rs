@@ -42,7 +42,7 @@ pub(super) struct Looked {
     failed: u64,
     time: Duration,
     bytes: u64,
-    unreadable_processes: Option<u64>,
+    unseen: Option<Unseen>,
     /// Why the last one failed, if it did.
     pub(super) failure: Option<String>,
 }
@@ -72,7 +72,8 @@ impl Shared {
             is_complete: looked.failure.is_none(),
             look_time: looked.time,
             look_bytes: looked.bytes,
-            unreadable_processes: looked.unreadable_processes,
+            unreadable_processes: looked.unseen.and_then(|unseen| unseen.unreadable),
+            are_processes_hidden: looked.unseen.map(|unseen| unseen.are_hidden),
             is_listening: self.ends.is_listening.load(Relaxed),
             lost: self.ends.lost.load(Relaxed),
             buffer_bytes: self.ends.buffer_bytes.load(Relaxed),
@@ -167,10 +168,10 @@ impl Looker {
         let mut ledger = lock(&shared.ledger);
         ledger.begin(shared.ends.now());
         let listed = self.list(&mut ledger);
-        let mut unreadable = None;
+        let mut unseen = None;
         if listed.is_ok() {
             if ledger.wants_processes() {
-                unreadable = assign(&mut ledger);
+                unseen = Some(assign(&mut ledger));
             }
             shared.ends.report_deafness(&mut ledger);
             ledger.finish();
@@ -183,8 +184,8 @@ impl Looker {
         let mut looked = lock(&shared.looked);
         looked.looks += 1;
         looked.time = begun.elapsed();
-        if unreadable.is_some() {
-            looked.unreadable_processes = unreadable;
+        if unseen.is_some() {
+            looked.unseen = unseen;
         }
         self.last = Some(Instant::now());
         match listed {
@@ -224,17 +225,27 @@ impl Looker {
     }
 }
 
-/// Finds the programs of connections that are new, and says how many processes may not be looked into.
-fn assign(ledger: &mut Ledger) -> Option<u64> {
+/// Processes whose sockets are not known.
+#[derive(Clone, Copy, Debug)]
+struct Unseen {
+    /// Those that may not be looked into; none without `/proc`, where there is not even one to count.
+    unreadable: Option<u64>,
+    /// Whether there may be others, which are not shown.
+    are_hidden: bool,
+}
+
+/// Finds the programs of connections that are new, and says whose could not be found.
+fn assign(ledger: &mut Ledger) -> Unseen {
     match Processes::scan() {
         Ok(processes) => {
             ledger.assign(|inode| processes.holders(Some(inode)).first_command().map(Name::new));
-            Some(processes.unreadable() as u64)
+            let gaps = processes.gaps();
+            let are_hidden = gaps.hidden || gaps.outside;
+            Unseen { unreadable: Some(gaps.not_permitted as u64), are_hidden }
         }
         Err(_) => {
-            // Without /proc there is not even one to count.
             ledger.assign(|_| None);
-            None
+            Unseen { unreadable: None, are_hidden: true }
         }
     }
 }

@@ -11,12 +11,12 @@ use std::{
 };
 
 use rustix::{
-    fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw},
+    fs::{Mode, OFlags, RawDir, openat, readlinkat_raw},
     io::Errno,
     path::DecInt,
 };
 
-use super::{Found, Gaps, Holder, Process, Stat};
+use super::{Found, Gaps, Holder, Process, Stat, hidden};
 
 /// As much as the kernel hands out of a directory at once is worth it.
 const DIRECTORY_BUFFER_LEN: usize = 32 * 1024;
@@ -24,15 +24,11 @@ const DIRECTORY_BUFFER_LEN: usize = 32 * 1024;
 /// `socket:[` and ten digits and `]`; of what is longer, the beginning is enough.
 const LINK_LEN: usize = 32;
 
-const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC);
-const READ_DIRECTORY: OFlags = READ.union(OFlags::DIRECTORY);
+pub(super) const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC);
+pub(super) const READ_DIRECTORY: OFlags = READ.union(OFlags::DIRECTORY);
 
 pub(super) fn find(threads: NonZeroUsize) -> io::Result<Found> {
-    let proc = openat(CWD, c"/proc", READ_DIRECTORY, Mode::empty()).map_err(|errno| {
-        let os = io::Error::from(errno);
-        let text = format!("cannot look for the owners of sockets, for /proc cannot be read: {os}");
-        io::Error::new(os.kind(), text)
-    })?;
+    let proc = hidden::open()?;
     let mut buffer = vec![MaybeUninit::uninit(); DIRECTORY_BUFFER_LEN];
     let mut pids = Vec::new();
     let mut entries = RawDir::new(&proc, &mut buffer);
@@ -40,10 +36,12 @@ pub(super) fn find(threads: NonZeroUsize) -> io::Result<Found> {
         pids.extend(number(entry?.file_name()));
     }
     drop(buffer);
+    let gaps = hidden::gaps(proc.as_fd(), &pids);
     let next = AtomicUsize::new(0);
     let look = || Pass::new(proc.as_fd()).look_at(&pids, &next);
     if threads == NonZeroUsize::MIN {
-        return look();
+        let found = look()?;
+        return Ok(Found { gaps: found.gaps.and(gaps), ..found });
     }
     let parts = std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads.get())
@@ -56,12 +54,11 @@ pub(super) fn find(threads: NonZeroUsize) -> io::Result<Found> {
             Ok::<_, io::Error>(parts)
         })
     })?;
-    Ok(joined(parts))
+    Ok(joined(parts, gaps))
 }
 
 /// The parts as one, in the order of the processes' numbers.
-fn joined(parts: Vec<Found>) -> Found {
-    let mut gaps = Gaps::default();
+fn joined(parts: Vec<Found>, mut gaps: Gaps) -> Found {
     let mut processes = Vec::new();
     let mut holders = Vec::new();
     for (part, found) in parts.into_iter().enumerate() {

@@ -24,12 +24,24 @@ fn a_line_of_proc_is_read_whatever_the_name() {
 
 #[test]
 fn gaps_say_what_to_do() {
-    let gaps = Gaps { not_permitted: 3, vanished: 1 };
+    let gaps = Gaps { not_permitted: 3, vanished: 1, ..Gaps::default() };
     let text = gaps.to_string();
     assert!(text.starts_with("3 processes may not") && text.contains("root"), "{text}");
     assert!(text.ends_with(", 1 process ended meanwhile"), "{text}");
     assert_eq!(Gaps { vanished: 2, ..Gaps::default() }.to_string(), "2 processes ended meanwhile");
     assert!(Gaps::default().is_empty());
+    let hidden = Gaps { hidden: true, ..Gaps::default() };
+    assert!(hidden.may_hold() && !hidden.is_empty());
+    assert!(hidden.to_string().starts_with("/proc hides processes (hidepid"), "{hidden}");
+    let both = Gaps { not_permitted: 1, vanished: 1, ..hidden }.to_string();
+    assert!(both.starts_with("1 process may not") && both.contains("/proc hides others"), "{both}");
+    assert!(both.ends_with(", 1 process ended meanwhile"), "{both}");
+    let outside = Gaps { outside: true, ..Gaps::default() };
+    assert!(
+        outside.may_hold() && outside.to_string().starts_with("processes outside"),
+        "{outside}"
+    );
+    assert!(!Gaps { vanished: 1, ..Gaps::default() }.may_hold());
 }
 
 proptest! {

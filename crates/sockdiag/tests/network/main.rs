@@ -13,6 +13,8 @@ mod everything;
 #[cfg(target_os = "linux")]
 mod expected;
 #[cfg(target_os = "linux")]
+mod hidden;
+#[cfg(target_os = "linux")]
 mod namespaces;
 #[cfg(target_os = "linux")]
 mod population;
@@ -26,6 +28,7 @@ mod texts;
 
 #[cfg(target_os = "linux")]
 fn trials() -> Vec<libtest_mimic::Trial> {
+    let is_root = scene::is_root();
     let missing = scene::leave_host().err();
     if let Some(missing) = &missing {
         eprintln!("every test is ignored: {missing}");
@@ -33,6 +36,9 @@ fn trials() -> Vec<libtest_mimic::Trial> {
     let has_ss = shown::has_ss();
     if !has_ss {
         eprintln!("what compares thousands of sockets is ignored: ss is missing");
+    }
+    if !is_root {
+        eprintln!("what needs another /proc is ignored: only root may mount one");
     }
     let trial = |possible: bool| {
         move |(name, test): &(&str, fn())| {
@@ -46,7 +52,9 @@ fn trials() -> Vec<libtest_mimic::Trial> {
     };
     let beside_ss = everything::ALL.iter().map(trial(missing.is_none() && has_ss));
     let others = [churn::ALL, namespaces::ALL].concat();
-    beside_ss.chain(others.iter().map(trial(missing.is_none()))).collect()
+    let others = others.iter().map(trial(missing.is_none()));
+    let hidden = hidden::ALL.iter().map(trial(missing.is_none() && is_root));
+    beside_ss.chain(others).chain(hidden).collect()
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -29,8 +29,8 @@ pub(crate) fn leave_host() -> Result<(), String> {
         })
         .map_err(|error| format!("a network namespace cannot be made: {error}"))?;
     // What is mounted from here on is nobody else's.
-    mount(None, c"/", None, libc::MS_REC | libc::MS_PRIVATE)?;
-    mount(Some(c"tmpfs"), c"/run", Some(c"tmpfs"), 0)?;
+    mount(None, c"/", None, libc::MS_REC | libc::MS_PRIVATE, None)?;
+    mount(Some(c"tmpfs"), c"/run", Some(c"tmpfs"), 0, None)?;
     bring_loopback_up().map_err(|error| format!("loopback cannot be brought up: {error}"))
 }
 
@@ -44,16 +44,38 @@ fn mount(
     target: &CStr,
     kind: Option<&CStr>,
     flags: libc::c_ulong,
+    options: Option<&CStr>,
 ) -> Result<(), String> {
     let pointer = |text: Option<&CStr>| text.map_or(std::ptr::null(), CStr::as_ptr);
-    let (from, kind) = (pointer(source), pointer(kind));
-    // SAFETY: the three are null or C strings that live through the call, and there is no data.
-    let status = unsafe { libc::mount(from, target.as_ptr(), kind, flags, std::ptr::null()) };
+    let (from, kind, options) = (pointer(source), pointer(kind), pointer(options));
+    // SAFETY: each is null or a C string that lives through the call.
+    let status = unsafe { libc::mount(from, target.as_ptr(), kind, flags, options.cast()) };
     checked(status).map_err(|error| format!("{source:?} cannot be mounted at {target:?}: {error}"))
 }
 
 fn checked(status: i32) -> io::Result<()> {
     if status < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Whether this is the superuser of the machine, or of a container.
+pub(crate) fn is_root() -> bool {
+    // SAFETY: a plain system call that takes no pointers.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// Runs something in a thread with another file system at `/proc`.
+pub(crate) fn with_proc<T: Send>(
+    kind: &'static CStr,
+    options: &'static CStr,
+    run: impl FnOnce() -> T + Send,
+) -> T {
+    let inside = || {
+        unshare(libc::CLONE_NEWNS).unwrap();
+        mount(Some(kind), c"/proc", Some(kind), 0, Some(options)).unwrap();
+        run()
+    };
+    let done = thread::scope(|scope| scope.spawn(inside).join());
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Sets the flag `IFF_UP` of `lo` in the thread's network.
