@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
     num::NonZero,
+    path::Path,
     sync::{
         OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -167,6 +168,14 @@ pub(crate) fn inodes_of(pid: u32) -> Result<BTreeSet<u32>, Error> {
     let folder = format!("/proc/{pid}/fd");
     let failed = |error: &io::Error| {
         let advice = match error.kind() {
+            io::ErrorKind::NotFound if !Path::new("/proc/self").exists() => {
+                "; /proc is not mounted, or is that of other processes (mount -t proc proc /proc)"
+            }
+            // Each PID namespace has a first process.
+            io::ErrorKind::NotFound if fs::symlink_metadata("/proc/1").is_err() => {
+                "; there is no such process, or /proc hides it (hidepid, ProtectProc) from who is \
+                 neither root nor has CAP_SYS_PTRACE"
+            }
             io::ErrorKind::NotFound => "; there is no such process",
             io::ErrorKind::PermissionDenied => "; only its user or the superuser may look into it",
             _ => "",

@@ -9,5 +9,5 @@ mod running;
 mod running;
 
 pub(crate) use running::{
-    Netlink, NetlinkEvents, cgroup_id, enter, interface_index, kernel_release,
+    Netlink, NetlinkEvents, cgroup_id, enter, interface_index, kernel_release, without_cgroups,
 };

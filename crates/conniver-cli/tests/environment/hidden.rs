@@ -128,4 +128,21 @@ pub(crate) fn without_proc() {
     assert!(list.complaint().contains("/proc is not mounted"), "{list:?}");
     let list = run(&format!("{empty} && exec $0 list --port $1"), &port);
     assert_eq!((list.code, &*list.stderr), (0, ""), "{list:?}");
+
+    for arguments in ["-N 1", "--pid 1", "life --pid 1", "'cgroup = /'", "-N /proc/1/ns/net"] {
+        let list = run(&format!("{empty} && exec $0 {arguments}"), &port);
+        let (first, _) = list.stderr.split_once('\n').unwrap();
+        assert!(first.contains("/proc") && first.contains("not mounted"), "{arguments}: {list:?}");
+        assert!(list.code > 0 && list.stdout.is_empty(), "{list:?}");
+    }
+    let none = "umount -R /sys/fs/cgroup || umount -lR /sys/fs/cgroup";
+    let list = run(&format!("{none}; exec $0 'cgroup = /'"), &port);
+    assert!(list.stderr.contains("version 2 are not mounted"), "{list:?}");
+
+    let hidden = "mount -t proc -o hidepid=2 proc /proc";
+    for arguments in ["-N 1", "--pid 1"] {
+        let list = run(&format!("{hidden} && {NOBODY} $0 {arguments}"), &port);
+        assert_eq!((list.code, &*list.stdout), (1, ""), "{list:?}");
+        assert!(list.complaint().contains("or /proc hides it"), "{arguments}: {list:?}");
+    }
 }

@@ -10,6 +10,12 @@ pub trait FilterNames {
 
     /// The number of a cgroup (version 2), the inode of its directory, by its path.
     fn cgroup(&self, path: &str) -> Option<u64>;
+
+    /// Why no cgroup is found by its path, if that is so of all of them, such as that they are not
+    /// mounted. Unless it is written otherwise, nothing is known of that.
+    fn without_cgroups(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// The names of this system: `/etc/services`, the interfaces of this thread's network namespace, the
@@ -49,6 +55,10 @@ impl FilterNames for SystemNames {
 
     fn cgroup(&self, path: &str) -> Option<u64> {
         crate::sys::cgroup_id(path)
+    }
+
+    fn without_cgroups(&self) -> Option<&str> {
+        crate::sys::without_cgroups()
     }
 }
 

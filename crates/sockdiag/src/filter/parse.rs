@@ -343,9 +343,12 @@ impl<'a> Parser<'a> {
         let is_equal = self.equality()?;
         let word = self.word("expected the path of a cgroup, such as /system.slice")?;
         let Some(id) = self.names.cgroup(&word.text) else {
-            let expected = "expected the path of a cgroup (version 2) that is here; \
-                            'cgroup_id = NUMBER' takes the inode of its directory";
-            return Err(self.error(word.place, expected));
+            let why = match self.names.without_cgroups() {
+                Some(why) => format!("no cgroup is found by its path, for {why}"),
+                None => "expected the path of a cgroup (version 2) that is here".to_owned(),
+            };
+            let advice = "'cgroup_id = NUMBER' takes the inode of its directory";
+            return Err(self.error(word.place, format!("{why}; {advice}")));
         };
         Ok(turned(Condition::Cgroup(id), is_equal))
     }

@@ -1,5 +1,4 @@
 use std::{
-    fs::File,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
@@ -8,6 +7,7 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
+    fs::{FsWord, Mode, OFlags, PROC_SUPER_MAGIC, open, statfs},
     io::Errno,
     net::{
         AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect, getsockname,
@@ -122,32 +122,62 @@ impl AsFd for NetlinkEvents {
 pub(crate) fn enter(paths: &[PathBuf]) -> Result<(), Error> {
     let mut missing = None;
     for path in paths {
-        match File::open(path) {
+        match open_namespace(path) {
             Ok(file) => {
                 let network = Some(LinkNameSpaceType::Network);
                 return move_into_link_name_space(file.as_fd(), network).map_err(not_entered);
             }
-            Err(os) if os.kind() == io::ErrorKind::NotFound => missing = Some(os),
-            Err(os) => return Err(not_opened(os)),
+            Err(Errno::NOENT) => missing = Some(Errno::NOENT),
+            Err(errno) => return Err(not_opened(errno)),
         }
     }
-    let os = missing.unwrap_or_else(|| io::ErrorKind::NotFound.into());
-    let detail = "there is none such; `ip netns` lists those with names, and /proc/PID/ns/net is \
-                  that of a process";
+    let os = missing.unwrap_or(Errno::NOENT).into();
+    let is_of_process = paths.iter().any(|path| path.starts_with("/proc"));
+    let detail = match statfs("/proc").is_ok_and(|found| found.f_type == PROC_SUPER_MAGIC) {
+        false if is_of_process => {
+            "those of processes are in /proc, which is not mounted (mount -t proc proc /proc)"
+        }
+        // Each PID namespace has a first process.
+        _ if is_of_process && Path::new("/proc/1").symlink_metadata().is_err() => {
+            "there is no such process, or /proc hides it (hidepid, ProtectProc) from who is neither root \
+             nor has CAP_SYS_PTRACE"
+        }
+        _ => {
+            "there is none such; `ip netns` lists those with names, and /proc/PID/ns/net is that of a \
+             process"
+        }
+    };
     Err(Error::os(ErrorKind::NoNamespace, detail, os))
 }
 
+/// A file that may be a namespace; of others not even the opening is tried, which may wait (a pipe) or do
+/// something (a device).
+fn open_namespace(path: &Path) -> Result<OwnedFd, Errno> {
+    let kind = statfs(path)?.f_type;
+    // Before Linux 3.19 they were files of /proc itself.
+    if kind != NSFS_MAGIC && kind != PROC_SUPER_MAGIC {
+        return Err(Errno::INVAL);
+    }
+    open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Of `linux/magic.h`.
+const NSFS_MAGIC: FsWord = 0x6e73_6673;
+
 #[cold]
-fn not_opened(os: io::Error) -> Error {
-    match os.kind() {
-        io::ErrorKind::PermissionDenied => Error::os(
+fn not_opened(errno: Errno) -> Error {
+    let (kind, detail) = match errno {
+        Errno::ACCESS | Errno::PERM => (
             ErrorKind::NotPermitted,
             "its file may not be opened; that of another user's process takes CAP_SYS_PTRACE",
-            os,
         ),
-        _ => Error::os(ErrorKind::NoNamespace, "its file cannot be opened", os),
-    }
+        Errno::INVAL => (ErrorKind::NoNamespace, NONE),
+        _ => (ErrorKind::NoNamespace, "its file cannot be opened"),
+    };
+    Error::os(kind, detail, errno.into())
 }
+
+const NONE: &str = "that file is no network namespace";
 
 #[cold]
 fn not_entered(errno: Errno) -> Error {
@@ -156,7 +186,7 @@ fn not_entered(errno: Errno) -> Error {
             ErrorKind::NotPermitted,
             "entering it takes CAP_SYS_ADMIN, there and here; run it as root",
         ),
-        Errno::INVAL => (ErrorKind::NoNamespace, "that file is no network namespace"),
+        Errno::INVAL => (ErrorKind::NoNamespace, NONE),
         Errno::NOSYS => (ErrorKind::Unsupported, "this kernel has no network namespaces"),
         _ => (ErrorKind::Other, "it cannot be entered"),
     };
@@ -193,16 +223,29 @@ pub(crate) fn interface_index(name: &str) -> Option<u32> {
 /// begins where the cgroups are mounted.
 pub(crate) fn cgroup_id(path: &str) -> Option<u64> {
     use std::os::unix::fs::MetadataExt;
-    let mounts = std::fs::read_to_string("/proc/self/mounts").ok()?;
+    let root = cgroups().ok()?;
+    let path = Path::new(path);
+    let inner = path.strip_prefix(&root).or_else(|_| path.strip_prefix("/")).unwrap_or(path);
+    let metadata = std::fs::metadata(Path::new(&root).join(inner)).ok()?;
+    metadata.is_dir().then(|| metadata.ino())
+}
+
+/// Why no cgroup is found by its path, if that is so of all.
+pub(crate) fn without_cgroups() -> Option<&'static str> {
+    cgroups().err()
+}
+
+/// Where the cgroups (version 2) are mounted, or why that is not known.
+fn cgroups() -> Result<String, &'static str> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").map_err(
+        |_| "/proc, which tells where cgroups are mounted, is not mounted or not readable",
+    )?;
     let root = mounts.lines().find_map(|line| {
         let mut words = line.split(' ');
         let place = words.nth(1)?;
-        (words.next()? == "cgroup2").then_some(place)
-    })?;
-    let path = Path::new(path);
-    let inner = path.strip_prefix(root).or_else(|_| path.strip_prefix("/")).unwrap_or(path);
-    let metadata = std::fs::metadata(Path::new(root).join(inner)).ok()?;
-    metadata.is_dir().then(|| metadata.ino())
+        (words.next()? == "cgroup2").then(|| place.to_owned())
+    });
+    root.ok_or("the cgroups of version 2 are not mounted (mount -t cgroup2 none /sys/fs/cgroup)")
 }
 
 /// As `uname -r` has it; empty where `/proc` is missing.

@@ -30,6 +30,10 @@ pub(crate) const fn cgroup_id(_: &str) -> Option<u64> {
     None
 }
 
+pub(crate) const fn without_cgroups() -> Option<&'static str> {
+    Some("only Linux has cgroups")
+}
+
 /// There are none.
 #[derive(Debug)]
 pub(crate) enum NetlinkEvents {}

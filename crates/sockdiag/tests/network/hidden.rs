@@ -3,7 +3,7 @@
 use std::{io, num::NonZeroUsize, path::Path};
 
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
-use sockdiag::{Gaps, Owners};
+use sockdiag::{ErrorKind, Filter, Gaps, Namespace, Owners, SockDiag};
 
 use super::scene::with_proc;
 
@@ -11,6 +11,7 @@ pub(crate) const ALL: &[(&str, fn())] = &[
     ("processes_that_are_hidden_are_a_gap", hidden),
     ("who_may_see_all_is_told_of_no_gap", seen),
     ("a_proc_that_is_none_is_an_error", none),
+    ("a_process_that_is_hidden_is_not_said_to_be_none", namespace_of_hidden),
 ];
 
 /// Makes this thread somebody of this user and group, who may do no more than that.
@@ -75,4 +76,21 @@ fn none() {
     let error = with_proc(c"tmpfs", c"", || Owners::scan().unwrap_err());
     assert_eq!(error.kind(), io::ErrorKind::NotFound);
     assert!(error.to_string().contains("/proc is not mounted"), "{error}");
+
+    let own = Namespace::of_process(std::process::id());
+    let error = with_proc(c"tmpfs", c"", || SockDiag::open_in(&own).unwrap_err());
+    assert_eq!(error.kind(), ErrorKind::NoNamespace);
+    assert!(error.to_string().contains("/proc, which is not mounted"), "{error}");
+
+    let error = with_proc(c"tmpfs", c"", || "cgroup = /".parse::<Filter>().unwrap_err());
+    assert!(error.to_string().contains("/proc, which tells where"), "{error}");
+}
+
+fn namespace_of_hidden() {
+    let error = with_proc(c"proc", c"hidepid=2", || {
+        become_somebody(NOBODY, 9, CapabilitySet::empty());
+        SockDiag::open_in(&Namespace::of_process(1)).unwrap_err()
+    });
+    assert_eq!(error.kind(), ErrorKind::NoNamespace);
+    assert!(error.to_string().contains("/proc hides it (hidepid"), "{error}");
 }

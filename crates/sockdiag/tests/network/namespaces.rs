@@ -1,8 +1,11 @@
 //! Sockets of other network namespaces.
 
-use std::{net::TcpListener, time::Duration};
+use std::{net::TcpListener, path::Path, time::Duration};
 
-use rustix::thread::{CapabilitySet, CapabilitySets, gettid, set_capabilities};
+use rustix::{
+    fs::{CWD, FileType, Mode, mknodat},
+    thread::{CapabilitySet, CapabilitySets, gettid, set_capabilities},
+};
 use sockdiag::{Dump, ErrorKind, Event, Events, Lookup, Namespace, SockDiag};
 
 use super::scene::{connect, in_network};
@@ -72,6 +75,9 @@ fn missing() {
     for name in ["", ".", "..", "a/b", "a\0b"] {
         assert_eq!(Namespace::named(name), None, "{name}");
     }
+    let (pipe, text) = (Path::new("/run/pipe"), Path::new("/run/text"));
+    mknodat(CWD, pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    std::fs::write(text, "0").unwrap();
     for namespace in [
         Namespace::named("none-such").unwrap(),
         Namespace::at("/proc/self/ns/none-such"),
@@ -80,6 +86,11 @@ fn missing() {
         Namespace::at("/proc/self/ns/mnt"),
         Namespace::at("/dev/null"),
         Namespace::at("/"),
+        Namespace::at("/proc/self/ns"),
+        Namespace::at("/proc/self/stat"),
+        Namespace::at(text),
+        // Whoever opens it waits for somebody to write.
+        Namespace::at(pipe),
     ] {
         let error = SockDiag::open_in(&namespace).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NoNamespace, "{error}");
@@ -87,6 +98,11 @@ fn missing() {
         assert!(error.os_error().is_some());
         assert!(error.to_string().contains(&namespace.to_string()), "{error}");
         assert_eq!(Events::open_in(&namespace).unwrap_err().kind(), ErrorKind::NoNamespace);
+    }
+    for none in ["/run/pipe", "/run/text", "/dev/null", "/proc/self/ns/mnt", "/proc/self/stat", "/"]
+    {
+        let error = SockDiag::open_in(&Namespace::at(none)).unwrap_err().to_string();
+        assert!(error.contains("that file is no network namespace"), "{error}");
     }
 }
 
