@@ -4,6 +4,7 @@
 
 mod cli;
 mod column;
+mod draft;
 mod error;
 mod escape;
 mod json;

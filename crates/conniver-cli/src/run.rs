@@ -13,6 +13,7 @@ use crate::{
 
 /// Does what was asked for and says how it went.
 pub(crate) fn run(cli: Cli) -> ExitCode {
+    survive_limits();
     let done = match (cli.generate, cli.command) {
         (Some(what), _) => what.print(),
         (None, None) => list::run(&cli.list),
@@ -38,6 +39,16 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             }
             error.exit_code()
         }
+    }
+}
+
+/// Has a file that may not grow any more (`RLIMIT_FSIZE`) be an error rather than the end.
+fn survive_limits() {
+    #[cfg(unix)]
+    {
+        let flag = std::sync::Arc::default();
+        // Without it, the signal tells who started this process.
+        let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, flag);
     }
 }
 

@@ -14,6 +14,7 @@ use sockdiag::{Dump, Entry, Filter, Namespace, Recorder, Replay, SockDiag, State
 
 use crate::{
     cli::{EndArgs, Family, Network, Ports, SelectArgs},
+    draft::Draft,
     error::{Error, reason},
     output, process, user,
 };
@@ -179,17 +180,9 @@ impl Source {
             let file = File::options().write(true).open(path).map_err(failed)?;
             return self.record(file, &failed).map(drop);
         }
-        let mut partial = path.as_os_str().to_owned();
-        partial.push(format!(".{}.partial", std::process::id()));
-        let file = File::create_new(&partial).map_err(failed)?;
-        let saved = self
-            .record(file, &failed)
-            .and_then(|file| file.sync_all().map_err(failed))
-            .and_then(|()| fs::rename(&partial, path).map_err(failed));
-        if saved.is_err() {
-            let _ = fs::remove_file(&partial);
-        }
-        saved
+        let draft = Draft::of(path).map_err(failed)?;
+        self.record(draft.file(), &failed)?;
+        draft.publish().map_err(failed)
     }
 
     fn record<W: io::Write>(

@@ -10,6 +10,9 @@ mod hidden;
 #[allow(dead_code, reason = "not all forms are compared here")]
 mod keys;
 #[cfg(any(target_os = "linux", target_os = "android"))]
+#[path = "environment/saved.rs"]
+mod saved;
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[path = "conniver/scene.rs"]
 mod scene;
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -52,6 +55,8 @@ fn beside_others() -> Vec<Trial> {
         trial("the_table_fits_the_terminal", has("tmux", "-V"), terminal::the_table_fits),
         trial("hidden_processes_are_said", hidden::can_mount(), hidden::are_said),
         trial("a_proc_that_is_not_mounted_is_said", hidden::can_mount(), hidden::without_proc),
+        trial("a_full_disk_leaves_no_part_of_a_file", hidden::can_mount(), saved::on_full_disk),
+        trial("a_signal_leaves_no_named_part_of_a_file", hidden::can_mount(), saved::without_proc),
     ]
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::Shutdown, time::Instant};
 
 use crate::{
     scene::Scene,
-    tool::{run, sockets},
+    tool::{Run, command, run, sockets},
 };
 
 /// The local addresses of what is listed.
@@ -126,7 +126,7 @@ fn what_was_saved_is_listed_as_if_it_were_there() {
     let summary = run(&["--from", &file, "-s"]).stdout;
     assert!(summary.contains("6 ESTABLISHED, 1 LISTEN"), "{summary}");
 
-    let mut reading = crate::tool::command(&["--from", "-", "-H", "--columns", "state"]);
+    let mut reading = command(&["--from", "-", "-H", "--columns", "state"]);
     let reading = reading.stdin(std::fs::File::open(&file).unwrap()).output().unwrap();
     assert_eq!(String::from_utf8(reading.stdout).unwrap(), "ESTABLISHED\n".repeat(6));
 
@@ -182,4 +182,50 @@ fn a_hostile_name_is_harmless() {
         .map(|holder| holder["command"].as_str().unwrap())
         .collect();
     assert!(commands.contains(&"\x1b[2Ja,\"b\n"), "{commands:?}");
+}
+
+/// However it is ended while it waits for more, there is no part of a file.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_file_is_saved_whole_or_not_at_all() {
+    use std::{fs, os::unix::process::ExitStatusExt as _, process::Stdio, thread, time::Duration};
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("list");
+    let names = || fs::read_dir(&folder).unwrap().count();
+    let arguments = ["--from", "-", "--save", file.to_str().unwrap()];
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        let mut child = command(&arguments).stdin(Stdio::piped()).spawn().unwrap();
+        let _list = child.stdin.take();
+        let holds_file = || {
+            let descriptors = fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap();
+            let mut targets = descriptors.filter_map(|one| fs::read_link(one.unwrap().path()).ok());
+            targets.any(|target| target.starts_with(folder.path()))
+        };
+        while !holds_file() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let id = i32::try_from(child.id()).unwrap();
+        // SAFETY: a plain system call that takes no pointers, to a child that was not waited for.
+        assert_eq!(unsafe { libc::kill(id, signal) }, 0);
+        assert_eq!(child.wait().unwrap().signal(), Some(signal));
+        assert_eq!(names(), 0, "{signal}");
+    }
+}
+
+/// In a file that may not become longer.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_file_that_may_not_grow_is_not_saved() {
+    let scene = Scene::new(20);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("list");
+    std::fs::write(&file, "before").unwrap();
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "ulimit -f 8; exec $0 --port $1 --save $2", env!("CARGO_BIN_EXE_conniver")]);
+    let run = Run::from(shell.arg(scene.port()).arg(&file).output().unwrap());
+    assert_eq!((run.code, &*run.stdout), (1, ""), "{run:?}");
+    assert!(run.complaint().ends_with("list: File too large"), "{run:?}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "before");
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
 }

@@ -18,7 +18,7 @@ pub(crate) fn can_mount() -> bool {
 
 /// A command of a shell with mounts of its own, in which `$0` is the program, where everybody may run
 /// it, and `$1` a port.
-fn shell(script: &str, port: &str) -> (tempfile::TempDir, Command) {
+pub(crate) fn shell(script: &str, port: &str) -> (tempfile::TempDir, Command) {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("conniver");
     std::fs::copy(env!("CARGO_BIN_EXE_conniver"), &program).unwrap();
@@ -30,7 +30,7 @@ fn shell(script: &str, port: &str) -> (tempfile::TempDir, Command) {
     (folder, command)
 }
 
-fn run(script: &str, port: &str) -> Run {
+pub(crate) fn run(script: &str, port: &str) -> Run {
     let (_folder, mut command) = shell(script, port);
     Run::from(command.output().unwrap())
 }
