@@ -9,8 +9,11 @@ mod select;
 mod serve;
 mod watch;
 
+use std::io::{self, Write as _};
+
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::{error::Error, output};
 pub(crate) use generate::Generated;
 pub(crate) use life::{LifeArgs, LifeFormat, Summary};
 pub(crate) use list::{Color, Format, ListArgs};
@@ -61,10 +64,18 @@ pub(crate) enum Command {
 }
 
 impl Cli {
-    /// Reads the arguments of this process; on a usage error, or for --help, it ends here.
-    pub(crate) fn from_process() -> Self {
-        let matches = definition().get_matches();
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    /// Reads the arguments of this process; on a usage error it ends here. Nothing if they ask for help,
+    /// or for the version, which was printed.
+    pub(crate) fn from_process() -> Result<Option<Self>, Error> {
+        let read = definition().try_get_matches();
+        match read.and_then(|matches| Self::from_arg_matches(&matches)) {
+            Ok(cli) => Ok(Some(cli)),
+            Err(error) if error.use_stderr() => error.exit(),
+            Err(text) => {
+                let printed = text.print().and_then(|()| io::stdout().flush());
+                printed.map(|()| None).map_err(|error| output::failed(&error))
+            }
+        }
     }
 }
 

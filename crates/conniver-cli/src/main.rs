@@ -24,5 +24,5 @@ mod watch;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    run::run(cli::Cli::from_process())
+    run::run()
 }

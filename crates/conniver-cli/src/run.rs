@@ -12,17 +12,12 @@ use crate::{
 };
 
 /// Does what was asked for and says how it went.
-pub(crate) fn run(cli: Cli) -> ExitCode {
+pub(crate) fn run() -> ExitCode {
     survive_limits();
-    let done = match (cli.generate, cli.command) {
-        (Some(what), _) => what.print(),
-        (None, None) => list::run(&cli.list),
-        (None, Some(Command::List(arguments))) => list::run(&arguments),
-        (None, Some(Command::Life(arguments))) => life::run(&arguments),
-        (None, Some(Command::Lookup(arguments))) => lookup::run(&arguments),
-        (None, Some(Command::Schema(arguments))) => schema::run(&arguments),
-        (None, Some(Command::Serve(arguments))) => serve::run(&arguments),
-        (None, Some(Command::Watch(arguments))) => watch::run(&arguments),
+    let done = match Cli::from_process() {
+        Ok(Some(cli)) => obey(cli),
+        Ok(None) => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(error),
     };
     match done {
         Ok(code) => code,
@@ -39,6 +34,19 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             }
             error.exit_code()
         }
+    }
+}
+
+fn obey(cli: Cli) -> Result<ExitCode, Error> {
+    match (cli.generate, cli.command) {
+        (Some(what), _) => what.print(),
+        (None, None) => list::run(&cli.list),
+        (None, Some(Command::List(arguments))) => list::run(&arguments),
+        (None, Some(Command::Life(arguments))) => life::run(&arguments),
+        (None, Some(Command::Lookup(arguments))) => lookup::run(&arguments),
+        (None, Some(Command::Schema(arguments))) => schema::run(&arguments),
+        (None, Some(Command::Serve(arguments))) => serve::run(&arguments),
+        (None, Some(Command::Watch(arguments))) => watch::run(&arguments),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::tool::{printed, run};
+use crate::tool::{Run, command, printed, run};
 
 #[test]
 fn nonsense_is_refused_and_named() {
@@ -144,4 +144,36 @@ fn help_completions_and_the_manual_know_every_option() {
         }
     }
     assert!(printed(&["--version"]).starts_with("conniver "));
+}
+
+#[test]
+fn help_that_cannot_be_written_is_an_error() {
+    let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else { return };
+    let all: &[&[&str]] = &[
+        &["--help"],
+        &["-h"],
+        &["help", "watch"],
+        &["life", "--help"],
+        &["--version"],
+        &["schema"],
+        &["schema", "life"],
+        &["list", "--columns", "help"],
+        &["--generate", "man"],
+        &["--generate", "zsh"],
+    ];
+    for arguments in all {
+        let output = command(arguments).stdout(full.try_clone().unwrap()).output().unwrap();
+        let run = Run::from(output);
+        assert_eq!(run.code, 1, "{arguments:?}: {run:?}");
+        let expected = "conniver: cannot write to the standard output: No space left on device";
+        assert_eq!(run.complaint(), expected, "{arguments:?}");
+    }
+    // Whoever has seen enough of it is not told.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    for arguments in all {
+        let run =
+            Run::from(command(arguments).stdout(writer.try_clone().unwrap()).output().unwrap());
+        assert_eq!((run.code, &*run.stderr), (0, ""), "{arguments:?}: {run:?}");
+    }
 }
