@@ -45,7 +45,7 @@ use summary::Sums;
 /// So much is written at once.
 const PIECE_LEN: usize = 64 << 10;
 
-/// So long it waits for an end before it looks whether it should end itself.
+/// So long it waits for an end before it looks whether it should end itself, or nobody reads any more.
 const WAIT: Duration = Duration::from_millis(100);
 
 /// So much later all is told that happened before an end.
@@ -245,6 +245,9 @@ impl Life {
             if taken.is_multiple_of(128) {
                 if let Some(code) = signals.code() {
                     return Ok(ExitCode::from(code));
+                }
+                if output::is_unread() {
+                    return Err(Error::Unwanted);
                 }
                 while let Some(look) = self.looking.as_ref().and_then(Looking::next) {
                     let look = look?;

@@ -35,3 +35,20 @@ pub(crate) fn width() -> Option<usize> {
     let (width, _) = terminal_size::terminal_size()?;
     Some(usize::from(width.0).max(1))
 }
+
+/// Whether nobody will ever read what is written, as after the end of `head`. A file never says so.
+pub(crate) fn is_unread() -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let stdout = io::stdout();
+        let mut state = [PollFd::new(&stdout, PollFlags::empty())];
+        let is_told = poll(&mut state, Some(&now)).is_ok();
+        let [state] = state;
+        is_told && state.revents().intersects(PollFlags::ERR | PollFlags::HUP)
+    }
+    #[cfg(not(unix))]
+    false
+}

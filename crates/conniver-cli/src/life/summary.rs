@@ -64,7 +64,9 @@ impl Sums {
         span.put_time(time);
         let span = String::from_utf8_lossy(&span).into_owned();
         line("connections", &mut [format!("{} in {span}", self.connections)].into_iter());
-        line("reason", &mut self.reasons().map(|(name, count)| format!("{count} {name}")));
+        if self.connections > 0 {
+            line("reason", &mut self.reasons().map(|(name, count)| format!("{count} {name}")));
+        }
         line("process", &mut [format!("{} known", self.with_process)].into_iter());
         let bytes = [
             format!("{} B sent", self.tx_bytes),
@@ -96,5 +98,17 @@ impl Sums {
             "losses": self.losses,
         });
         format!("{}\n", serde_json::json!({ "summary": sums }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_did_not_happen_has_no_line() {
+        let text = Sums::default().text(Duration::from_secs(1));
+        assert!(text.starts_with("connections    0 in 1.00s\nprocess        0 known\n"), "{text}");
+        assert!(text.lines().all(|line| line == line.trim_end()), "{text}");
     }
 }

@@ -56,7 +56,9 @@ fn ends() {
     let output = command(&["--duration", "300ms", "--summary=only"]).output().unwrap();
     assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]));
     assert!(begun.elapsed() >= Duration::from_millis(300));
-    assert!(String::from_utf8(output.stdout).unwrap().starts_with("connections    "));
+    let sums = String::from_utf8(output.stdout).unwrap();
+    assert!(sums.starts_with("connections    0 in "), "{sums}");
+    assert!(sums.lines().all(|line| line == line.trim_end()), "{sums}");
 
     let output = command(&["--count", "0"]).output().unwrap();
     assert_eq!(output.status.code(), Some(0));
@@ -109,9 +111,10 @@ fn columns() {
 }
 
 fn unwanted() {
-    let life = Life::begin(&["--format", "jsonl"]);
-    let (complaint, status) = life.close();
-    assert_eq!((&*complaint, status.code()), ("", Some(0)));
+    for life in [Life::begin(&["--format", "jsonl"]), Life::with_header(&[])] {
+        let (complaint, status) = life.close();
+        assert_eq!((&*complaint, status.code()), ("", Some(0)));
+    }
 }
 
 fn full() {
