@@ -7,6 +7,7 @@ mod lookup;
 mod schema;
 mod select;
 mod serve;
+mod time;
 mod watch;
 
 use std::io::{self, Write as _};

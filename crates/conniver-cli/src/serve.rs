@@ -20,7 +20,6 @@ use std::{
     process::ExitCode,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
-    time::Duration,
 };
 
 use tokio::{net::TcpListener, sync::mpsc};
@@ -42,8 +41,7 @@ const MOST_WISHES: usize = 256;
 pub(crate) fn run(arguments: &ServeArgs) -> Result<ExitCode, Error> {
     let namespace = arguments.netns.as_deref().map(source::namespace).transpose()?;
     let grouping = Grouping::new(arguments);
-    let max_age = Duration::from_secs_f64(arguments.max_age);
-    let mut looker = Looker::new(namespace.clone(), grouping.tell(), max_age);
+    let mut looker = Looker::new(namespace.clone(), grouping.tell(), arguments.max_age);
     let shared = Arc::new(Shared::new(Ledger::new(grouping, arguments.max_series)));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,7 +1,9 @@
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use clap::{Args, ValueEnum};
 use sockdiag::Filter;
+
+use super::time::time;
 
 /// The parts of the help.
 const WHERE: &str = "Where it is served";
@@ -21,9 +23,9 @@ pub(crate) struct ServeArgs {
     #[arg(help_heading = WHERE, short, long, value_name = "ADDRESS", default_value = DEFAULT_LISTEN)]
     pub(crate) listen: Vec<SocketAddr>,
 
-    /// Answer from the last look at all sockets if it is no older than so many seconds
-    #[arg(help_heading = WHERE, long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
-    pub(crate) max_age: f64,
+    /// Answer from the last look at all sockets if it is no older than that
+    #[arg(help_heading = WHERE, long, value_name = "TIME", default_value = "1s", value_parser = at_most_an_hour)]
+    pub(crate) max_age: Duration,
 
     /// Give each of these series of its own; several are combined [default: listener]
     #[arg(help_heading = GROUPS, long, value_enum, value_name = "WHAT", value_delimiter = ',')]
@@ -95,9 +97,11 @@ impl LabelRule {
     }
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
-    let seconds = text.parse().ok().filter(|seconds| (0.0..=3_600.0).contains(seconds));
-    seconds.ok_or_else(|| "it is not a number of seconds, up to 3600".to_owned())
+fn at_most_an_hour(text: &str) -> Result<Duration, String> {
+    match time(text)? {
+        time if time > Duration::from_secs(3_600) => Err("must be at most an hour".to_owned()),
+        time => Ok(time),
+    }
 }
 
 #[cfg(test)]
@@ -114,10 +118,11 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_not_negative() {
-        assert_eq!(seconds("0.5"), Ok(0.5));
-        for wrong in ["-1", "NaN", "inf", "1s", ""] {
-            assert!(seconds(wrong).is_err(), "{wrong}");
+    fn an_age_is_an_hour_at_most() {
+        assert_eq!(at_most_an_hour("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(at_most_an_hour("60min"), Ok(Duration::from_secs(3_600)));
+        for wrong in ["-1", "NaN", "inf", "3601", "2h", ""] {
+            assert!(at_most_an_hour(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Color, SelectArgs};
+use super::{Color, SelectArgs, time::time};
 
 /// The part of the help.
 const SHOWN: &str = "What is shown";
@@ -13,7 +13,7 @@ pub(crate) struct WatchArgs {
     #[command(flatten)]
     pub(crate) select: SelectArgs,
 
-    /// Look this often: in seconds, or with a unit such as 500ms
+    /// Look this often, such as 500ms or 5min; without a unit in seconds
     #[arg(
         help_heading = SHOWN, short = 'n', long, value_name = "TIME", default_value = "1s",
         value_parser = interval,
@@ -42,17 +42,10 @@ pub(crate) struct WatchArgs {
     pub(crate) color: Color,
 }
 
-fn interval(text: &str) -> Result<Duration, &'static str> {
-    let (number, scale) = match text.strip_suffix("ms") {
-        Some(number) => (number, 1e-3),
-        None => (text.strip_suffix('s').unwrap_or(text), 1.0),
-    };
-    let number: f64 =
-        number.parse().map_err(|_| "not a number of seconds, such as 2, 0.5 or 500ms")?;
-    let interval = Duration::try_from_secs_f64(number * scale).map_err(|_| "out of range")?;
-    match interval {
-        interval if interval < SHORTEST => Err("must be at least 100ms"),
-        interval if interval > LONGEST => Err("must be at most a day"),
+fn interval(text: &str) -> Result<Duration, String> {
+    match time(text)? {
+        interval if interval < SHORTEST => Err("must be at least 100ms".to_owned()),
+        interval if interval > LONGEST => Err("must be at most a day".to_owned()),
         interval => Ok(interval),
     }
 }
@@ -66,13 +59,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interval_is_seconds_unless_it_says_otherwise() {
-        let milliseconds = |number| Ok(Duration::from_millis(number));
-        assert_eq!(interval("1"), milliseconds(1_000));
-        assert_eq!(interval("1s"), milliseconds(1_000));
-        assert_eq!(interval("0.5"), milliseconds(500));
-        assert_eq!(interval("250ms"), milliseconds(250));
-        for text in ["", "s", "ms", "0", "99ms", "-1", "nan", "inf", "1e300", "often", "86401"] {
+    fn an_interval_is_neither_too_short_nor_too_long() {
+        for (text, millis) in [("1", 1_000), ("100ms", 100), ("0.5", 500), ("2min", 120_000)] {
+            assert_eq!(interval(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "0", "99ms", "-1", "often", "86401", "25h"] {
             assert!(interval(text).is_err(), "{text}");
         }
     }
