@@ -9,6 +9,7 @@ mod ended;
 mod facts;
 mod form;
 mod known;
+mod pace;
 mod reason;
 mod summary;
 
@@ -39,6 +40,7 @@ use ended::{Ended, with_addresses};
 use facts::{Age, Facts, Kind, Late};
 use form::Form;
 use known::{Known, Look, Looker, Looking, Seen, Whose};
+use pace::{Pace, is_long_ago};
 use reason::{Aftermath, Lateness, Room, Side};
 use summary::Sums;
 
@@ -134,6 +136,7 @@ impl Signals {
 /// Everything that is needed at an end.
 struct Life {
     events: Events,
+    pace: Pace,
     looking: Option<Looking>,
     known: Known,
     /// Whether it was said that not every process can be looked into, which once is enough.
@@ -173,6 +176,15 @@ struct Told {
     /// Since 1970.
     at: Duration,
     now: Instant,
+    /// How long before it may have been, if that is not as usual.
+    behind: Duration,
+}
+
+impl Told {
+    /// Whether the machine may have forgotten of it by now.
+    fn is_long_ago(self) -> bool {
+        is_long_ago(self.behind + self.now.elapsed())
+    }
 }
 
 struct Waiting {
@@ -194,6 +206,7 @@ impl Life {
             None => Events::open()?,
             Some(namespace) => Events::open_in(namespace)?,
         };
+        let pace = Pace::new(Instant::now());
         let room = Room::new(match &arguments.netns {
             None => Some(PathBuf::from("/proc/thread-self/net/sockstat")),
             Some(pid) if pid.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -229,7 +242,18 @@ impl Life {
         let waiting = VecDeque::new();
         let (owed, complained) = (None, None);
         let begun = now;
-        Ok(Self { events, looking, known, has_told_missed, waiting, desk, begun, owed, complained })
+        Ok(Self {
+            events,
+            pace,
+            looking,
+            known,
+            has_told_missed,
+            waiting,
+            desk,
+            begun,
+            owed,
+            complained,
+        })
     }
 
     /// Takes ends until enough came, the time is over or a signal says so.
@@ -284,10 +308,13 @@ impl Life {
 
     /// Takes one event, and says whether there was one.
     fn take(&mut self, timeout: Duration) -> Result<bool, Error> {
-        match self.events.next(Some(timeout))? {
+        let event = self.events.next(Some(timeout))?;
+        let now = Instant::now();
+        self.pace.note(now, event.is_none());
+        match event {
             None => return Ok(false),
             Some(Event::Ended(entry)) => {
-                let told = Told { at: since_1970(), now: Instant::now() };
+                let told = Told { at: since_1970(), now, behind: self.pace.behind() };
                 let seen = self.known.remove(entry.cookie());
                 let is_clear = self.desk.take(&mut self.known, entry, seen.as_ref(), told, true);
                 if !is_clear {
@@ -395,7 +422,7 @@ impl Desk {
         };
         if self.filter.matches(&shown) {
             let late = if reason.is_in_order() { Late::SinceAck } else { Late::AtMost(late) };
-            let age = is_connection.then(|| age(&facts, seen, told.now, late));
+            let age = is_connection.then(|| age(&facts, seen, told, late));
             let holding = seen.and_then(|seen| seen.holding.as_ref());
             let row = Row { entry: shown, info: Some(info), holders: None };
             let end = Ended { row, at: told.at, age, reason, holding, facts };
@@ -423,13 +450,17 @@ fn tell_missed(look: &Look) -> bool {
 }
 
 /// How long a connection lived, by its last facts or by when it was seen.
-fn age(facts: &Facts, seen: Option<&Seen>, now: Instant, late: Late) -> Age {
+fn age(facts: &Facts, seen: Option<&Seen>, told: Told, late: Late) -> Age {
     let earlier = match late {
         Late::SinceAck => facts.since_ack,
         Late::AtMost(late) => late.min(facts.since_ack),
     };
-    let ended = now.checked_sub(earlier).unwrap_or(now);
-    match (facts.age(late), seen.map(|seen| seen.age(ended))) {
+    let ended = told.now.checked_sub(earlier + told.behind).unwrap_or(told.now);
+    let since_seen = seen.map(|seen| match seen.age(ended) {
+        Age::Exact(time) if !told.behind.is_zero() => Age::AtLeast(time),
+        age => age,
+    });
+    match (facts.age(late), since_seen) {
         (Age::Exact(time), _) | (_, Some(Age::Exact(time))) => Age::Exact(time),
         (Age::AtLeast(one), Some(Age::AtLeast(other))) => Age::AtLeast(one.max(other)),
         (least, None) => least,
@@ -461,6 +492,8 @@ impl Aftermath for After<'_, '_> {
             Ok(Some(entry)) if entry.is_mini() => Some(true),
             // Others use the addresses again already.
             Ok(Some(_)) | Err(_) => None,
+            // They are not for ever.
+            Ok(None) if self.told.is_long_ago() => None,
             Ok(None) => (!self.desk.room.is_scarce()).then_some(false),
         }
     }
@@ -473,6 +506,9 @@ impl Aftermath for After<'_, '_> {
         let port = self.entry.local_addr().port();
         if self.known.listens(port) {
             return Side::Accepted;
+        }
+        if self.told.is_long_ago() {
+            return Side::NotKnown;
         }
         if let Some(until) = self.desk.once_listened.get(&port) {
             // Of a listener that was there when the connection began.

@@ -2,13 +2,13 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use socket2::TcpKeepalive;
+use socket2::{Domain, Socket, TcpKeepalive, Type};
 
 use super::{
     network::{abort, connect, set_loopback},
@@ -21,6 +21,7 @@ pub(crate) const ALL: &[(&str, fn())] = &[
     ("an_aborted_connection_says_so_and_has_its_addresses_if_it_was_seen", aborted),
     ("how_long_it_lived_is_exact_while_one_end_was_silent", lived),
     ("a_listener_that_is_gone_does_not_make_a_reset_of_a_close", gone),
+    ("who_was_stopped_does_not_guess_who_closed_first", stopped),
     ("what_never_connected_is_shown_on_request_only", attempts),
     ("a_connection_that_is_not_answered_any_more_has_timed_out", timed_out),
 ];
@@ -195,6 +196,46 @@ fn gone() {
         let end = life.until(cookie);
         assert!(end["reason"] == "peer_close" || end["reason"] == "unknown", "{end}");
     }
+    life.signal(libc::SIGTERM);
+    life.finish();
+}
+
+/// What the kernel keeps for a minute to say that this end closed first is gone when it goes on.
+fn stopped() {
+    let mut life = Life::begin(&["--format", "jsonl"]);
+    let stop = Instant::now();
+    life.signal(libc::SIGSTOP);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let there = listener.local_addr().unwrap();
+    let from = |here: SocketAddr| {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        socket.bind(&here.into()).unwrap();
+        socket.connect(&there.into()).map(|()| TcpStream::from(socket))
+    };
+    let client = from("127.0.0.1:0".parse().unwrap()).unwrap();
+    let mut server = listener.accept().unwrap().0;
+    let here = client.local_addr().unwrap();
+    let cookie = tcpinfo::cookie(&client).unwrap();
+    drop(client);
+    assert_eq!(server.read(&mut [0]).unwrap(), 0);
+    drop(server);
+    // Others may have the same addresses after a second, and take them along when they are reset.
+    let again = loop {
+        match from(here) {
+            Ok(again) => break again,
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::AddrNotAvailable),
+        }
+        assert!(stop.elapsed() < Duration::from_secs(60), "the addresses stay taken");
+        thread::sleep(Duration::from_millis(50));
+    };
+    let other = listener.accept().unwrap().0;
+    abort(again);
+    drop(other);
+    thread::sleep(Duration::from_millis(3_500).saturating_sub(stop.elapsed()));
+    life.signal(libc::SIGCONT);
+    let end = life.until(cookie);
+    assert_eq!(end["reason"], "closed", "{end}");
     life.signal(libc::SIGTERM);
     life.finish();
 }
