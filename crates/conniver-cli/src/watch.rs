@@ -27,6 +27,7 @@ use crate::{
     cli::{Color, WatchArgs},
     error::{Error, reason},
     output,
+    process::Processes,
     run::complain,
 };
 use draw::Style;
@@ -70,7 +71,11 @@ pub(crate) fn run(arguments: &WatchArgs) -> Result<ExitCode, Error> {
     watch.take_look(first);
     // Rates need a second one, for which nobody waits longer than he must.
     watch.next = Instant::now() + arguments.interval.min(Duration::from_secs(1));
-    watch.run(looker)
+    let ended = watch.run(looker);
+    if let Some(why) = watch.state.processes().and_then(Processes::missed) {
+        complain(&why);
+    }
+    ended
 }
 
 /// What happens.

@@ -54,6 +54,11 @@ fn beside_others() -> Vec<Trial> {
         trial("other_programs_read_the_forms", has("python3", "--version"), ss::other_parsers),
         trial("the_table_fits_the_terminal", has("tmux", "-V"), terminal::the_table_fits),
         trial("hidden_processes_are_said", hidden::can_mount(), hidden::are_said),
+        trial(
+            "hidden_processes_are_said_after_the_live_view",
+            has("tmux", "-V") && hidden::can_mount(),
+            hidden::are_said_after_watching,
+        ),
         trial("a_proc_that_is_not_mounted_is_said", hidden::can_mount(), hidden::without_proc),
         trial("a_full_disk_leaves_no_part_of_a_file", hidden::can_mount(), saved::on_full_disk),
         trial("a_signal_leaves_no_named_part_of_a_file", hidden::can_mount(), saved::without_proc),

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{scene::Scene, tool::Run};
+use crate::{scene::Scene, terminal::screen, tool::Run};
 
 /// Whether this is root, with the programs to mount something that nobody else sees.
 pub(crate) fn can_mount() -> bool {
@@ -82,6 +82,19 @@ pub(crate) fn are_said() {
         let expected = format!("\nconniver_processes_hidden {}\n", u8::from(are_hidden));
         assert!(metrics.contains(&expected), "{script}: {metrics}");
     }
+}
+
+pub(crate) fn are_said_after_watching() {
+    let scene = Scene::new(1);
+    let script = format!(
+        "mount -t proc -o hidepid=2 proc /proc && {NOBODY} timeout --foreground -s INT 2 $0 watch -p --port $1"
+    );
+    let (folder, command) = shell(&script, &scene.port());
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<_> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
+    let screen = screen(folder.path(), 200, &words.join(" "));
+    let expected = "conniver: not every socket's process is known: /proc hides";
+    assert!(screen.contains(expected), "{screen}");
 }
 
 /// What the server that this script starts says of itself.

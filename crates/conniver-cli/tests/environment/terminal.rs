@@ -46,7 +46,7 @@ pub(crate) fn the_table_fits() {
 }
 
 /// What a terminal of this width shows when the command has ended.
-fn screen(folder: &std::path::Path, width: usize, command: &str) -> String {
+pub(crate) fn screen(folder: &std::path::Path, width: usize, command: &str) -> String {
     // One of its own each time, for a server takes a while to end.
     let socket = folder.join(format!("tmux-{width}-{}", command.len()));
     let tmux = || {
