@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sockdiag::{Dump, Namespace, SockDiag, States, Tell};
+use sockdiag::{Dump, Lookup, Namespace, SockDiag, States, Tell};
 use tcpinfo::State;
 
 use super::facts::{Age, Facts, Late};
@@ -21,6 +21,9 @@ use crate::{
 
 /// A look may take one part in so many of the time.
 const SHARE: u32 = 10;
+
+/// So many connections at most of which nobody is known to hold them are asked for once more.
+const MOST_ASKED: usize = 256;
 
 /// All connections that are known, by cookie.
 #[derive(Debug, Default)]
@@ -234,13 +237,23 @@ impl Looker {
         let mut all = look.seen.iter().zip(&inodes);
         if all.any(|((cookie, _), inode)| inode.is_some() && !self.held.contains(cookie)) {
             let processes = Processes::scan()?;
+            let mut missed = Vec::new();
             for ((cookie, seen), inode) in look.seen.iter_mut().zip(inodes) {
                 seen.holding = Holding::of(processes.holders(inode), self.has_json);
                 if seen.holding.is_some() {
                     self.held.insert(*cookie);
+                } else if inode.is_some() && missed.len() < MOST_ASKED {
+                    missed.push((Lookup::new(seen.local, seen.remote).cookie(*cookie), inode));
                 }
             }
-            look.missed = processes.missed();
+            look.missed = processes.missed().filter(|_| {
+                // Of what was closed before the processes were looked at, nobody was missed.
+                let is_still = |(lookup, inode): &(Lookup, Option<u32>)| {
+                    let found = self.diag.lookup(lookup);
+                    found.is_ok_and(|entry| entry.is_some_and(|entry| entry.inode() == *inode))
+                };
+                missed.iter().any(is_still)
+            });
         }
         Ok(look)
     }
