@@ -66,6 +66,9 @@ pub(crate) fn run(arguments: &LifeArgs) -> Result<ExitCode, Error> {
     if filter.needs_kernel() {
         return Err(Error::usage("autobound can be asked of lists only: it is not told of an end"));
     }
+    if filter.needs_net_admin() {
+        return Err(Error::usage("fwmark can be asked of lists only: it is not told of an end"));
+    }
     let namespace = arguments.netns.as_deref().map(source::namespace).transpose()?;
     // Of a process that is not there or not to be seen nothing would ever come.
     arguments.pid.map(process::inodes_of).transpose()?;

@@ -22,10 +22,12 @@ use std::{
     thread,
 };
 
+use sockdiag::{Dump, ErrorKind, Filter, Namespace, States, Tell};
+use tcpinfo::State;
 use tokio::{net::TcpListener, sync::mpsc};
 
 use crate::{
-    cli::ServeArgs,
+    cli::{LabelRule, ServeArgs},
     error::{Error, reason},
     run::complain,
     source,
@@ -40,6 +42,7 @@ const MOST_WISHES: usize = 256;
 
 pub(crate) fn run(arguments: &ServeArgs) -> Result<ExitCode, Error> {
     let namespace = arguments.netns.as_deref().map(source::namespace).transpose()?;
+    check_permission(&arguments.labels, namespace.as_ref())?;
     let grouping = Grouping::new(arguments);
     let mut looker = Looker::new(namespace.clone(), grouping.tell(), arguments.max_age);
     let shared = Arc::new(Shared::new(Ledger::new(grouping, arguments.max_series)));
@@ -81,6 +84,29 @@ pub(crate) fn run(arguments: &ServeArgs) -> Result<ExitCode, Error> {
     // A list that nobody reads may still be waiting.
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses filters that no socket would match because the kernel does not tell this program of what
+/// they ask for.
+fn check_permission(labels: &[LabelRule], namespace: Option<&Namespace>) -> Result<(), Error> {
+    let Some(rule) = labels.iter().find(|rule| rule.filter.needs_net_admin()) else {
+        return Ok(());
+    };
+    // Who is not told of marks may not ask for them either. Hardly any socket is in this state.
+    let question = Dump::new()
+        .states(States::of(State::Close))
+        .tell(Tell::NOTHING)
+        .filter(&Filter::mark(1, u32::MAX));
+    let mut diag = source::open(namespace)?;
+    let asked = diag.dump(&question).and_then(|mut sockets| sockets.next().transpose().map(drop));
+    asked.map_err(|error| match error.kind() {
+        ErrorKind::NotPermitted => Error::failure(format!(
+            "--label {:?} asks for fwmark, which the kernel tells only a program with CAP_NET_ADMIN: give \
+             it that capability, run it as root, or leave fwmark out",
+            rule.name
+        )),
+        _ => error.into(),
+    })
 }
 
 fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Error> {

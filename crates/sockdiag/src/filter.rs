@@ -193,6 +193,22 @@ impl Filter {
         self.0.mentions(&|condition| matches!(condition, Condition::Autobound))
     }
 
+    /// Whether it asks for what the kernel tells only a program with `CAP_NET_ADMIN` in the network
+    /// namespace: `fwmark`. It refuses [lists](crate::Dump::filter) with such a filter to others, and of
+    /// what it tells them [`matches`](Self::matches) cannot say. Nobody is told the mark of a socket that
+    /// [ends](crate::Events).
+    ///
+    /// ```
+    /// use sockdiag::Filter;
+    ///
+    /// let needs_net_admin = |text: &str| text.parse::<Filter>().unwrap().needs_net_admin();
+    /// assert!(needs_net_admin("sport = :443 and not fwmark = 1"));
+    /// assert!(!needs_net_admin("sport = :443"));
+    /// ```
+    pub fn needs_net_admin(&self) -> bool {
+        self.0.mentions(&|condition| matches!(condition, Condition::Mark { .. }))
+    }
+
     /// What a list is asked for, and how what comes is looked at.
     pub(crate) fn selection(&self) -> Selection {
         let compiled = match compile::compile(self) {

@@ -16,7 +16,7 @@ pub(crate) struct LifeArgs {
     /// A filter in the language of ss, such as: dport = :443 and retrans > 0
     ///
     /// It is asked of the last facts of a connection. Of owner, queues and state nothing is told any
-    /// more, and a condition on what is not told never holds.
+    /// more, and a condition on what is not told never holds. Marks cannot be asked for.
     #[arg(value_name = "FILTER", num_args = 0..)]
     filter: Vec<String>,
 

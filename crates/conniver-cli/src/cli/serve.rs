@@ -32,6 +32,8 @@ pub(crate) struct ServeArgs {
     pub(crate) by: Vec<By>,
 
     /// Give sockets that match a filter the label NAME; of several filters the first that matches
+    ///
+    /// A filter that asks for fwmark needs CAP_NET_ADMIN.
     #[arg(help_heading = GROUPS, long = "label", value_name = "NAME=FILTER", value_parser = LabelRule::parse)]
     pub(crate) labels: Vec<LabelRule>,
 

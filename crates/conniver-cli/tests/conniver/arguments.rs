@@ -45,6 +45,7 @@ fn what_clap_refuses_is_a_usage_error() {
         &["--from", "a", "--columns", "+process"],
         &["--from", "a", "--pid", "1"],
         &["life", "autobound"],
+        &["life", "dport = :1 or fwmark = 1"],
         &["serve", "--label", "chosen=autobound"],
         &["--bogus"],
         &["lookup"],

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 use crate::server::{Scene, Server, holds, is_superuser, same, trial};
 
@@ -13,6 +14,8 @@ pub(crate) fn add_to(trials: &mut Vec<Trial>) {
         trial("pages_are_as_they_are_named", pages),
         trial("what_cannot_be_is_refused_at_the_start", refused),
         trial("without_privilege_only_programs_are_missing", unprivileged),
+        trial("marks_without_permission_are_refused", marks_refused),
+        trial("marks_make_labels", marks).with_ignored_flag(!may_mark()),
     ]);
 }
 
@@ -111,6 +114,38 @@ fn refused() -> Result<(), Failed> {
         holds(part, said.contains(part), &said)?;
     }
     Ok(())
+}
+
+fn marks_refused() -> Result<(), Failed> {
+    for rule in ["odd=fwmark = 0", "odd=dport = :443 or not fwmark = 1/3"] {
+        match Server::start_unprivileged(&["--label", "even=dport = :1", "--label", rule]) {
+            Ok(_) => return Err(format!("{rule} is served").into()),
+            Err(said) => {
+                let said = said.message().unwrap_or_default();
+                let is_named = said.contains("CAP_NET_ADMIN") && said.contains("odd");
+                holds("the permission", is_named && !said.contains("even"), &said)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether this process may mark sockets, and so is told of marks.
+fn may_mark() -> bool {
+    Socket::new(Domain::IPV4, Type::STREAM, None).is_ok_and(|socket| socket.set_mark(1).is_ok())
+}
+
+fn marks() -> Result<(), Failed> {
+    let scene = Scene::new()?;
+    let marked = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    marked.set_mark(0x5e)?;
+    marked.connect(&scene.address().into())?;
+    let _held = (scene.connect()?, scene.listener.accept()?);
+    let rule = format!("marked=fwmark = 0x5e and dst {}", scene.address());
+    let server = Server::start(&["--label", &rule, "--label", &scene.rule()])?;
+    let series = server.scrape()?;
+    same("marked", series.sum("tcp_connection_count", "label=\"marked\""), 1.0)?;
+    same("others", series.sum("tcp_connection_count", "label=\"mine\""), 3.0)
 }
 
 fn unprivileged() -> Result<(), Failed> {
