@@ -55,10 +55,12 @@ pub(crate) fn run(arguments: &ServeArgs) -> Result<ExitCode, Error> {
     let listeners = runtime.block_on(bind(&arguments.listen))?;
 
     // Before the first look, so that no end between the two is missed.
-    let events = shared.ends.open(namespace.as_ref()).map_err(|error| {
+    let events = shared.ends.open(namespace.as_ref());
+    // What keeps it from the namespace is told once, by the look.
+    looker.look(&shared)?;
+    let events = events.map_err(|error| {
         complain(&format!("the ends of connections are not heard, and counted late: {error}"));
     });
-    looker.look(&shared)?;
     start("ends", {
         let shared = Arc::clone(&shared);
         move || shared.ends.listen(events.ok(), namespace.as_ref(), &shared.ledger)

@@ -112,6 +112,8 @@ fn refused() -> Result<(), Failed> {
         let said = String::from_utf8_lossy(&output.stderr);
         same("code", output.status.code(), Some(code))?;
         holds(part, said.contains(part), &said)?;
+        let complaints = said.lines().filter(|line| line.starts_with("conniver: ")).count();
+        holds("one complaint", complaints <= 1, &said)?;
     }
     Ok(())
 }
