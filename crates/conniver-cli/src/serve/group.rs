@@ -14,7 +14,10 @@ use super::{
     histogram::{Histogram, Quantity},
     sight::{Count, Counts, Sight},
 };
-use crate::cli::{By, LabelRule, ServeArgs};
+use crate::{
+    cli::{By, LabelRule, ServeArgs},
+    escape,
+};
 
 /// By what connections are told apart.
 #[derive(Clone, Debug)]
@@ -52,7 +55,9 @@ impl Grouping {
 
     /// The first rule that the socket matches.
     pub(super) fn rule(&self, entry: &Entry<'_>) -> Option<u16> {
-        let place = self.rules.iter().position(|rule| rule.filter.matches(entry))?;
+        let matched = self.rules.iter().find(|rule| rule.filter.matches(entry))?;
+        // Several filters may give the same label.
+        let place = self.rules.iter().position(|rule| rule.name == matched.name)?;
         u16::try_from(place).ok()
     }
 
@@ -100,6 +105,15 @@ impl Grouping {
         self.join(OTHER, OTHER, OTHER, OTHER)
     }
 
+    /// Whether its labels are those: a program may call itself so.
+    fn is_like_others(&self, key: &Key) -> bool {
+        let rule = key.rule.and_then(|rule| self.rules.get(usize::from(rule)));
+        !self.by_listener
+            && !self.by_remote
+            && (!self.by_process || key.process.is_some_and(|name| name.as_str() == OTHER))
+            && (!self.has_rules() || rule.is_some_and(|rule| rule.name == OTHER))
+    }
+
     fn join(&self, process: &str, listener: &str, network: &str, label: &str) -> String {
         let mut text = String::new();
         for (is_wanted, name, value) in [
@@ -128,18 +142,22 @@ pub(super) struct Key {
     rule: Option<u16>,
 }
 
-/// The name of a program, which Linux keeps within 15 bytes, each of which may become three where it
-/// is no text.
+/// The name of a program as it is shown: made harmless here already, so that names which look the same
+/// are one group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Name {
-    bytes: [u8; 45],
+    bytes: [u8; MAX_NAME_LEN],
     len: u8,
 }
 
+/// Linux keeps it within 15 bytes, each of which may become an escape of four.
+const MAX_NAME_LEN: usize = 60;
+
 impl Name {
     pub(super) fn new(text: &str) -> Self {
-        let len = text.floor_char_boundary_of(45);
-        let mut bytes = [0; 45];
+        let text = escape::line(text);
+        let len = text.floor_char_boundary_of(MAX_NAME_LEN);
+        let mut bytes = [0; MAX_NAME_LEN];
         bytes[..len].copy_from_slice(&text.as_bytes()[..len]);
         Self { bytes, len: len as u8 }
     }
@@ -306,8 +324,11 @@ impl Groups {
         if let Some(place) = self.places.get(&key) {
             return *place;
         }
-        let place =
-            if self.all.len() <= self.most { Some(self.all.len()) } else { self.unused(now) };
+        let place = match self.all.len() {
+            _ if grouping.is_like_others(&key) => None,
+            len if len <= self.most => Some(len),
+            _ => self.unused(now),
+        };
         let Some(place) = place else {
             self.others += 1;
             return OTHERS;
@@ -403,7 +424,7 @@ mod tests {
         };
         assert_eq!(
             grouping.labels(&key),
-            "process=\"a\\\"b\\\\c\\nd\",listener=\"443\",remote_network=\"10.1.240.0/20\",\
+            "process=\"a\\\"b\\\\c\\\\nd\",listener=\"443\",remote_network=\"10.1.240.0/20\",\
              label=\"a\\\"b\\\\c\\nd\""
         );
         assert_eq!(
@@ -417,8 +438,46 @@ mod tests {
         for name in ["", "nginx", "日本語", &"\u{fffd}".repeat(15)] {
             assert_eq!(Name::new(name).as_str(), name);
         }
-        assert_eq!(Name::new(&"日".repeat(16)).as_str(), "日".repeat(15));
-        assert_eq!(Name::new(&format!("{}é", "x".repeat(44))).as_str(), "x".repeat(44));
+        assert_eq!(Name::new(&"日".repeat(21)).as_str(), "日".repeat(20));
+        assert_eq!(Name::new(&format!("{}é", "x".repeat(59))).as_str(), "x".repeat(59));
+    }
+
+    #[test]
+    fn names_do_not_steer_a_terminal_and_none_is_cut() {
+        let label = |name| {
+            let mut labels = String::new();
+            put_label("process", Name::new(name).as_str(), &mut labels);
+            labels
+        };
+        assert_eq!(label("a\nb\u{202e}c\x1b[7m"), r#"process="a\\nb\\u{202e}c\\x1b[7m""#);
+        for longest in ["\x1b".repeat(15), "\u{9b}".repeat(7), "\u{202e}".repeat(5)] {
+            assert_eq!(Name::new(&longest).as_str(), escape::line(&longest));
+        }
+        // Two series of the same labels would make a scrape invalid.
+        assert_eq!(Name::new("a\nb"), Name::new("a\\nb"));
+    }
+
+    #[test]
+    fn no_two_groups_have_the_same_labels() {
+        let rule = |name: &str, filter: &str| LabelRule {
+            name: name.to_owned(),
+            filter: filter.parse().unwrap(),
+        };
+        let rules = vec![rule("a", "sport = :1"), rule("b", "sport = :2"), rule("a", "sport = :3")];
+        let grouping = Grouping { rules, by_listener: false, by_remote: false, ..grouping() };
+        let rule_of = |port: u16| {
+            let mut socket = [0; 72];
+            socket[..2].copy_from_slice(&[2, 1]);
+            socket[4..6].copy_from_slice(&port.to_be_bytes());
+            grouping.rule(&Entry::from_bytes(&socket).unwrap())
+        };
+        assert_eq!([1, 2, 3, 4].map(rule_of), [Some(0), Some(1), Some(0), None]);
+        let grouping = Grouping { rules: Vec::new(), ..grouping };
+        let mut groups = Groups::new(&grouping, 2);
+        let named = |name| Key { process: Some(Name::new(name)), ..Key::default() };
+        assert_eq!(groups.place(named(OTHER), &grouping, 0), OTHERS);
+        assert_eq!((groups.len(), groups.others, groups.shown().count()), (0, 1, 1));
+        assert_eq!(groups.place(named("nginx"), &grouping, 0), 1);
     }
 
     #[test]

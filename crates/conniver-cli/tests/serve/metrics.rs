@@ -11,7 +11,7 @@ use std::{
 
 use libtest_mimic::{Failed, Trial};
 
-use crate::server::{Scene, Server, holds, lacks, same, trial};
+use crate::server::{Scene, Series, Server, holds, lacks, same, trial, trial_alone};
 
 pub(crate) fn add_to(trials: &mut Vec<Trial>) {
     trials.extend([
@@ -21,6 +21,7 @@ pub(crate) fn add_to(trials: &mut Vec<Trial>) {
         trial("series_are_bounded", bounded),
         trial("accept_queues_are_those_of_the_listener", queues),
         trial("programs_are_found", programs),
+        trial_alone("names_of_programs_steer_no_terminal", hostile_names),
     ]);
 }
 
@@ -201,4 +202,27 @@ fn programs() -> Result<(), Failed> {
     let own = fs::read_to_string("/proc/self/comm")?;
     let label = format!("process=\"{}\",label=\"mine\"", own.trim());
     same("both ends", series.sum("tcp_connection_count", &label), 2.0)
+}
+
+fn hostile_names() -> Result<(), Failed> {
+    let own = fs::read_to_string("/proc/self/comm")?;
+    let scene = Scene::new()?;
+    let _held = scene.connect()?;
+    fs::write("/proc/self/comm", "\x1b[7m\n\"\u{202e}\\e")?;
+    let seen = scrape_and_list(&scene);
+    fs::write("/proc/self/comm", own.trim())?;
+    let (text, listed) = seen?;
+    let label = r#"process="\\x1b[7m\\n\"\\u{202e}\\e",label="mine""#;
+    same("both ends", Series::parse(&text)?.sum("tcp_connection_count", label), 2.0)?;
+    let is_harmless = |c: char| c == '\n' || !(c.is_control() || c == '\u{202e}');
+    holds("nothing of it is left", text.chars().all(is_harmless), &text)?;
+    // Objects have the name itself.
+    let listed: serde_json::Value = serde_json::from_str(&listed)?;
+    same("name", listed[0]["process"][0]["command"].as_str(), Some("\x1b[7m\n\"\u{202e}\\e"))
+}
+
+fn scrape_and_list(scene: &Scene) -> Result<(String, String), Failed> {
+    let server = Server::start(&["--by", "process", "--label", &scene.rule()])?;
+    let sockets = format!("/api/connections?process=1&filter=src+{}", scene.address());
+    Ok((server.get("/metrics", "")?.body, server.get(&sockets, "")?.body))
 }
