@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     io,
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     pin::Pin,
     sync::{
         Arc, Mutex,
@@ -15,9 +15,12 @@ use std::{
 
 use bytes::Bytes;
 use hyper::{
-    HeaderMap, Method, Request, Response, StatusCode,
+    HeaderMap, Method, Request, Response, StatusCode, Version,
     body::{Body, Frame, Incoming, SizeHint},
-    header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER},
+    header::{
+        ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER,
+    },
+    http::uri::Scheme,
     server::conn::http1,
     service::service_fn,
 };
@@ -170,12 +173,21 @@ impl Server {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
-        if self.is_local && !is_for_this_machine(request.headers()) {
-            return text(
-                StatusCode::FORBIDDEN,
-                "this is served to this machine only: ask for it by the name localhost, or by an IP \
-                 address",
-            );
+        match Host::of(request) {
+            Err(complaint) => {
+                let mut response = text(StatusCode::BAD_REQUEST, complaint);
+                // Where the next request begins is not certain.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                return response;
+            }
+            Ok(Some(host)) if self.is_local && !host.is_this_machine() => {
+                return text(
+                    StatusCode::FORBIDDEN,
+                    "this is served to this machine only: ask for it by the name localhost, or by an \
+                     IP address",
+                );
+            }
+            Ok(_) => {}
         }
         match request.uri().path() {
             "/metrics" => self.metrics(request.headers()).await,
@@ -239,16 +251,62 @@ impl Server {
     }
 }
 
-/// Whether it is asked for by an address, or as this machine.
-fn is_for_this_machine(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(HOST) else { return true };
-    let Ok(host) = host.to_str() else { return false };
-    if let Some(rest) = host.strip_prefix('[') {
-        let address = rest.split_once(']').map_or(rest, |(address, _)| address);
-        return address.parse::<IpAddr>().is_ok();
+/// By what name a client asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Host<'a> {
+    Name(&'a str),
+    Address(IpAddr),
+}
+
+impl<'a> Host<'a> {
+    /// As RFC 9112, section 3.2, has it: a whole address asks for its own host, whatever the header says,
+    /// which has to be there nevertheless, once. None if a client of HTTP/1.0 names none.
+    fn of<B>(request: &'a Request<B>) -> Result<Option<Self>, &'static str> {
+        let mut headers = request.headers().get_all(HOST).iter();
+        let named = match (headers.next(), headers.next()) {
+            (Some(_), Some(_)) => return Err("a request has one header \"Host\", not several"),
+            (Some(host), None) => {
+                let host = host.to_str().ok().and_then(Self::parse);
+                Some(host.ok_or("what the header \"Host\" says is no host")?)
+            }
+            (None, _) if request.version() == Version::HTTP_10 => None,
+            (None, _) => return Err("a request of HTTP/1.1 needs the header \"Host\""),
+        };
+        let uri = request.uri();
+        let Some(authority) = uri.authority() else { return Ok(named) };
+        if uri.scheme() != Some(&Scheme::HTTP) {
+            return Err("only addresses that begin with http:// are served");
+        }
+        let host = Self::parse(authority.as_str()).ok_or("the address has no host")?;
+        Ok(Some(host))
     }
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
+
+    /// Reads a host and, perhaps, a port; nothing else may stand there.
+    fn parse(text: &'a str) -> Option<Self> {
+        let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+        if let Some(rest) = text.strip_prefix('[') {
+            let (address, rest) = rest.split_once(']')?;
+            let address: Ipv6Addr = address.parse().ok()?;
+            let is_end = rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port);
+            return is_end.then_some(Self::Address(address.into()));
+        }
+        let (name, port) = text.split_once(':').unwrap_or((text, ""));
+        let is_of_names =
+            |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte);
+        if !is_port(port) || !name.bytes().all(is_of_names) {
+            return None;
+        }
+        let address = name.parse::<Ipv4Addr>().ok();
+        Some(address.map_or(Self::Name(name), |address| Self::Address(address.into())))
+    }
+
+    /// Whether no page of another machine can have led a browser here: its host would be a name.
+    fn is_this_machine(self) -> bool {
+        match self {
+            Self::Name(name) => name.eq_ignore_ascii_case("localhost"),
+            Self::Address(_) => true,
+        }
+    }
 }
 
 fn response(status: StatusCode, kind: &'static str, content: Content) -> Response<Content> {
@@ -345,18 +403,72 @@ mod tests {
 
     #[test]
     fn only_this_machine_is_meant() {
-        let is_meant = |host: &str| {
-            let host = HeaderValue::from_str(host).unwrap();
-            is_for_this_machine(&HeaderMap::from_iter([(HOST, host)]))
-        };
-        for own in
-            ["localhost", "LocalHost:19464", "127.0.0.1:1", "[::1]:19464", "[::1]", "10.0.0.7"]
+        let is_meant = |host| Host::parse(host).map(Host::is_this_machine);
+        for own in [
+            "localhost",
+            "LocalHost:19464",
+            "127.0.0.1:1",
+            "127.0.0.1:",
+            "[::1]:19464",
+            "[::1]",
+            "10.0.0.7",
+        ] {
+            assert_eq!(is_meant(own), Some(true), "{own}");
+        }
+        for other in
+            ["example.com", "localhost.example.com:80", "127.0.0.1.nip.io", "", ":80", "localhost."]
         {
-            assert!(is_meant(own), "{own}");
+            assert_eq!(is_meant(other), Some(false), "{other}");
         }
-        for other in ["example.com", "localhost.example.com:80", "[evil]:1", "127.0.0.1.nip.io"] {
-            assert!(!is_meant(other), "{other}");
+        for none in [
+            "[evil]:1",
+            "[::1",
+            "[::1]evil.example",
+            "[::1]:80:80",
+            "::1",
+            "localhost:80:80",
+            "localhost:http",
+            "localhost@evil.example",
+            "evil.example@localhost",
+            "local host",
+            "localhost/",
+            "localhost, evil.example",
+            "löcalhost",
+        ] {
+            assert_eq!(is_meant(none), None, "{none}");
         }
-        assert!(is_for_this_machine(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_whole_address_is_heeded_and_the_header_is_there_once() {
+        let host = |version, uri: &str, hosts: &[&str]| {
+            let mut request = Request::builder().version(version).uri(uri);
+            for host in hosts {
+                request = request.header(HOST, *host);
+            }
+            let request = request.body(()).unwrap();
+            Host::of(&request).map(|host| host.map(Host::is_this_machine)).map_err(drop)
+        };
+        let (old, new) = (Version::HTTP_10, Version::HTTP_11);
+        let whole = |host: &str| format!("http://{host}/metrics");
+        assert_eq!(host(old, "/", &[]), Ok(None));
+        assert_eq!(host(old, "/", &["evil.example"]), Ok(Some(false)));
+        assert_eq!(host(new, "/", &["localhost"]), Ok(Some(true)));
+        assert_eq!(host(old, &whole("evil.example"), &[]), Ok(Some(false)));
+        assert_eq!(host(new, &whole("evil.example"), &["localhost"]), Ok(Some(false)));
+        assert_eq!(host(new, &whole("localhost:80"), &["evil.example"]), Ok(Some(true)));
+        for (version, uri, hosts) in [
+            (new, "/", &[][..]),
+            (new, &*whole("localhost"), &[]),
+            (new, "/", &["localhost", "localhost"]),
+            (old, "/", &["localhost", "evil.example"]),
+            (new, &*whole("localhost"), &["localhost", "localhost"]),
+            (new, "/", &["evil.example/localhost"]),
+            (new, &*whole("localhost"), &["evil.example/localhost"]),
+            (new, "https://localhost/metrics", &["localhost"]),
+            (new, &*whole("localhost@evil.example"), &["localhost"]),
+        ] {
+            assert_eq!(host(version, uri, hosts), Err(()), "{version:?} {uri} {hosts:?}");
+        }
     }
 }

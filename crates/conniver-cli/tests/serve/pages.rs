@@ -91,7 +91,30 @@ fn pages() -> Result<(), Failed> {
         let answer = server.get("/-/healthy", &format!("Host: {host}\r\n"))?;
         same(host, answer.status, status)?;
     }
-    Ok(())
+    let new = |target: &str, hosts: &str| format!("GET {target} HTTP/1.1\r\n{hosts}\r\n");
+    let (ours, theirs) = ("Host: localhost\r\n", "Host: evil.example\r\n");
+    for (target, hosts, status) in [
+        ("/-/healthy", "", 400),
+        ("/-/healthy", &*ours.repeat(2), 400),
+        ("/-/healthy", &*format!("{ours}{theirs}"), 400),
+        ("/-/healthy", "Host: localhost, evil.example\r\n", 400),
+        ("/-/healthy", "Host: \r\n", 403),
+        ("/-/healthy", theirs, 403),
+        ("http://localhost/-/healthy", "", 400),
+        ("http://evil.example/-/healthy", ours, 403),
+        ("http://localhost@evil.example/-/healthy", ours, 400),
+        ("https://localhost/-/healthy", ours, 400),
+    ] {
+        let ask = new(target, &format!("{hosts}Connection: close\r\n"));
+        same(&ask, server.ask(&ask)?.status, status)?;
+    }
+    let whole = new("http://127.0.0.1:1/-/healthy", &format!("{theirs}Connection: close\r\n"));
+    same("whole", server.ask(&whole)?.status, 200)?;
+    // After what is no request nothing more is read.
+    let two = format!("{}{}", new("/-/healthy", ""), new("/-/healthy", ours));
+    let answer = server.ask(&two)?;
+    same("the first", answer.status, 400)?;
+    holds("no second", !answer.body.contains("running"), &answer)
 }
 
 fn refused() -> Result<(), Failed> {
