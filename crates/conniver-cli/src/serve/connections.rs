@@ -48,7 +48,9 @@ impl Question {
             match name {
                 "filter" => question.select.filter = vec![value.into_owned()],
                 "limit" => {
-                    let limit = value.parse().map_err(|_| format!("{value:?} is not a number"))?;
+                    let limit = value.parse().map_err(|_| {
+                        format!("limit is {value:?}, not a number from 0 to {}", usize::MAX)
+                    })?;
                     question.limit = Some(limit);
                 }
                 "process" => {
@@ -121,6 +123,8 @@ mod tests {
         assert_eq!((all.limit, all.with_process), (Some(7), true));
         assert!(question("").unwrap().select.filter.is_empty());
         assert!(!question("process=false&&").unwrap().with_process);
+        let beyond = question("limit=99999999999999999999").unwrap_err();
+        assert!(beyond.contains(&format!("from 0 to {}", usize::MAX)), "{beyond}");
         for wrong in ["limit=", "limit=-1", "limit=x", "process=no", "filter=%ff", "what=ever"] {
             assert!(question(wrong).is_err(), "{wrong}");
         }
