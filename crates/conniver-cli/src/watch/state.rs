@@ -4,7 +4,7 @@ mod keys;
 
 pub(crate) use keys::HELP;
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use sockdiag::{Filter, FilterError};
 use tcpinfo::State as TcpState;
@@ -44,6 +44,8 @@ pub(crate) struct State {
     filters: u64,
     /// Of what is shown while it is paused, only this.
     view: Option<Filter>,
+    /// Whether nothing was seen yet with this filter.
+    is_awaited: bool,
     /// What went wrong at the last look.
     trouble: Option<String>,
     interval: Duration,
@@ -79,15 +81,41 @@ struct Selected {
 #[derive(Debug)]
 pub(crate) enum Mode {
     Table,
-    /// A filter is being typed; the last attempt may have been none.
+    /// A filter is being typed; the last attempt may have been refused.
     Filter {
         line: Line,
-        error: Option<FilterError>,
+        complaint: Option<Complaint>,
     },
     Help {
         scroll: usize,
     },
     Choice(Choice),
+}
+
+/// Why a filter is not taken that was typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Complaint {
+    /// It is none.
+    Unreadable(FilterError),
+    /// What was seen last does not tell.
+    Unanswerable(&'static str),
+}
+
+impl Complaint {
+    pub(crate) fn words(&self) -> &str {
+        match self {
+            Self::Unreadable(error) => error.expected(),
+            Self::Unanswerable(words) => words,
+        }
+    }
+
+    /// The bytes that it is about.
+    pub(crate) fn place(&self) -> Option<Range<usize>> {
+        match self {
+            Self::Unreadable(error) => Some(error.place()),
+            Self::Unanswerable(_) => None,
+        }
+    }
 }
 
 /// One field of all is being chosen.
@@ -195,6 +223,7 @@ impl State {
             filter,
             filters: 0,
             view: None,
+            is_awaited: true,
             trouble: None,
             interval,
             scroll: Scroll::default(),
@@ -225,6 +254,7 @@ impl State {
         self.connections = connections;
         self.processes_before = std::mem::replace(&mut self.processes, look.processes);
         self.trouble = None;
+        self.is_awaited = false;
         self.histories.note(&self.connections);
         self.count(look.took, look.own_share);
         self.reorder();
@@ -403,6 +433,11 @@ impl State {
 
     pub(crate) fn trouble(&self) -> Option<&str> {
         self.trouble.as_deref()
+    }
+
+    /// Whether what is shown is all that there is.
+    pub(crate) const fn is_complete(&self) -> bool {
+        !self.is_awaited && self.trouble.is_none()
     }
 
     pub(crate) const fn interval(&self) -> Duration {

@@ -33,6 +33,7 @@ struct Socket {
     local_port: u16,
     remote: (Ipv4Addr, u16),
     congestion: &'static str,
+    mark: Option<u32>,
     facts: Vec<(&'static str, u64)>,
 }
 
@@ -41,8 +42,15 @@ impl Socket {
     fn new(cookie: u64) -> Self {
         let remote = (Ipv4Addr::new(192, 0, 2, 7), 443);
         let local_port = u16::try_from(40_000 + cookie).unwrap();
-        let socket =
-            Self { cookie, state: 1, local_port, remote, congestion: "cubic", facts: Vec::new() };
+        let socket = Self {
+            cookie,
+            state: 1,
+            local_port,
+            remote,
+            congestion: "cubic",
+            mark: None,
+            facts: Vec::new(),
+        };
         socket.with("rtt", 20_000 + 100 * cookie).with("snd_cwnd", 10).with("snd_mss", 1448)
     }
 
@@ -84,6 +92,9 @@ impl Socket {
         }
         put_attribute(&mut bytes, 2, &info);
         put_attribute(&mut bytes, 4, format!("{}\0", self.congestion).as_bytes());
+        if let Some(mark) = self.mark {
+            put_attribute(&mut bytes, 15, &mark.to_ne_bytes());
+        }
         bytes
     }
 }

@@ -79,10 +79,11 @@ fn rates(state: &State, totals: &Totals) -> String {
 /// How many lines there are below the table.
 pub(super) fn bottom_height(state: &State, area: Rect) -> u16 {
     match state.mode() {
-        Mode::Filter { error: Some(error), .. } => {
-            let said = wrap(&escape::line(error.expected()), usize::from(area.width)).len();
+        Mode::Filter { complaint: Some(complaint), .. } => {
+            let said = wrap(&escape::line(complaint.words()), usize::from(area.width)).len();
             // The place, and what is expected there.
-            u16::try_from(2 + said).unwrap_or(u16::MAX).min(area.height)
+            let places = usize::from(complaint.place().is_some());
+            u16::try_from(1 + places + said).unwrap_or(u16::MAX).min(area.height)
         }
         _ => 1,
     }
@@ -99,7 +100,7 @@ pub(super) fn draw_bottom(
         return None;
     }
     let first = line(area, 0)?;
-    let Mode::Filter { line: typed, error } = state.mode() else {
+    let Mode::Filter { line: typed, complaint } = state.mode() else {
         let sorted = sort(state);
         let sorted_width = u16::try_from(width_of(&sorted)).unwrap_or(u16::MAX);
         // What stands at the right end is left out where there is no room for both.
@@ -135,15 +136,15 @@ pub(super) fn draw_bottom(
     put(buffer, first, start, &shown, style.plain());
     let before: String = text.iter().take(typed.cursor()).skip(skipped).collect();
     let cursor = start + u16::try_from(width_of(&before)).unwrap_or(u16::MAX - start);
-    if let Some(error) = error {
-        let marked = typed.text().get(error.place()).map_or(1, |text| text.chars().count().max(1));
-        let mark = "^".repeat(marked.min(room));
-        let said = error.expected();
-        let said = wrap(&escape::line(said), usize::from(area.width));
+    if let Some(complaint) = complaint {
+        let said = wrap(&escape::line(complaint.words()), usize::from(area.width));
         let mut lines = (1..area.height).filter_map(|number| line(area, number));
-        if usize::from(area.height) > said.len() + 1
+        if let Some(place) = complaint.place()
+            && usize::from(area.height) > said.len() + 1
             && let Some(line) = lines.next()
         {
+            let marked = typed.text().get(place).map_or(1, |text| text.chars().count().max(1));
+            let mark = "^".repeat(marked.min(room));
             put(buffer, line, cursor, &mark, style.trouble());
         }
         for (line, said) in lines.zip(&said) {

@@ -32,6 +32,7 @@ pub(super) fn draw(state: &mut State, style: Style, area: Rect, buffer: &mut Buf
         }
     }
     if state.len() == 0
+        && state.is_complete()
         && let Some(line) = line(area, area.height.min(2).saturating_sub(1))
     {
         let why = match state.filter().trim() {

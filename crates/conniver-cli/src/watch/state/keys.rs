@@ -3,7 +3,7 @@
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use sockdiag::Filter;
 
-use super::{Choice, Detail, Line, Mode, Purpose, Sort, State, Wish};
+use super::{Choice, Complaint, Detail, Line, Mode, Purpose, Sort, State, Wish};
 use crate::watch::field::Field;
 
 /// The keys and what they do.
@@ -64,7 +64,7 @@ impl State {
             KeyCode::Char('q') => return Wish::Quit,
             KeyCode::Char('?' | 'h') | KeyCode::F(1) => self.mode = Mode::Help { scroll: 0 },
             KeyCode::Char('/') => {
-                self.mode = Mode::Filter { line: Line::new(&self.filter), error: None };
+                self.mode = Mode::Filter { line: Line::new(&self.filter), complaint: None };
             }
             KeyCode::Char('c') => self.choose(Purpose::Columns),
             KeyCode::Char('s') => self.choose(Purpose::Sort),
@@ -145,7 +145,7 @@ impl State {
     }
 
     fn take_filter_key(&mut self, key: KeyEvent) -> Wish {
-        let Mode::Filter { line, error } = &mut self.mode else { return Wish::Nothing };
+        let Mode::Filter { line, complaint } = &mut self.mode else { return Wish::Nothing };
         match key.code {
             KeyCode::Esc => self.mode = Mode::Table,
             KeyCode::Enter => {
@@ -155,25 +155,49 @@ impl State {
                     text => text.parse::<Filter>(),
                 };
                 match filter {
-                    Ok(filter) => {
-                        self.mode = Mode::Table;
-                        return self.apply_filter(text.trim().to_owned(), filter);
-                    }
+                    Ok(filter) => match self.unanswerable(&filter) {
+                        None => {
+                            self.mode = Mode::Table;
+                            return self.apply_filter(text.trim().to_owned(), filter);
+                        }
+                        Some(words) => self.complain(Complaint::Unanswerable(words)),
+                    },
                     Err(why) => {
                         // The error counts from where the text begins.
                         let start = text.len() - text.trim_start().len();
                         line.move_to_byte(start + why.place().start);
-                        *error = Some(why);
+                        *complaint = Some(Complaint::Unreadable(why));
                     }
                 }
             }
             _ => {
                 if line.take(key) {
-                    *error = None;
+                    *complaint = None;
                 }
             }
         }
         Wish::Nothing
+    }
+
+    fn complain(&mut self, why: Complaint) {
+        if let Mode::Filter { complaint, .. } = &mut self.mode {
+            *complaint = Some(why);
+        }
+    }
+
+    /// What keeps a filter from choosing among what is shown while it is paused.
+    fn unanswerable(&self, filter: &Filter) -> Option<&'static str> {
+        if !self.is_paused {
+            return None;
+        }
+        let mut sockets = self.connections.iter();
+        if filter.needs_kernel() {
+            Some("autobound is known to the kernel only: Esc, and Space to go on, first")
+        } else if filter.needs_net_admin() && sockets.all(|one| one.entry().mark().is_none()) {
+            Some("no fwmark was told: the kernel tells it only a program with CAP_NET_ADMIN")
+        } else {
+            None
+        }
     }
 
     fn apply_filter(&mut self, text: String, filter: Filter) -> Wish {
@@ -184,6 +208,7 @@ impl State {
             self.reorder();
             return Wish::Nothing;
         }
+        self.is_awaited = true;
         // What does not match any more is not to be taken for ended.
         self.connections.retain(|connection| filter.matches(&connection.entry()));
         self.ended.clear();

@@ -83,6 +83,54 @@ fn a_pause_can_be_filtered_and_ends_with_a_look() {
 }
 
 #[test]
+fn a_pause_cannot_answer_what_only_the_kernel_knows() {
+    let mut state = with_sockets();
+    press(&mut state, KeyCode::Char(' '));
+    for (filter, part) in [
+        ("not autobound", "autobound is known to the kernel only"),
+        ("fwmark = 0", "CAP_NET_ADMIN"),
+    ] {
+        press(&mut state, KeyCode::Char('/'));
+        press_control(&mut state, 'u');
+        type_text(&mut state, filter);
+        assert_eq!(press(&mut state, KeyCode::Enter), Wish::Nothing);
+        let shown = screen(&mut state, 80, 24);
+        let lines: Vec<_> = shown.lines().collect();
+        let typed = lines.iter().position(|line| *line == format!("filter: {filter}")).unwrap();
+        assert!(lines[typed + 1].contains(part), "{shown}");
+        assert_eq!((state.filter(), order(&state)), ("", vec![3, 2, 1]));
+        // One more letter, and it is another filter.
+        type_text(&mut state, " ");
+        assert!(!screen(&mut state, 80, 24).contains(part));
+        press(&mut state, KeyCode::Esc);
+    }
+    press(&mut state, KeyCode::Char(' '));
+    press(&mut state, KeyCode::Char('/'));
+    type_text(&mut state, "autobound");
+    assert_eq!(press(&mut state, KeyCode::Enter), Wish::Look);
+    // Before the kernel has answered, nobody knows that there is none.
+    assert!(!screen(&mut state, 80, 24).contains("no socket matches"));
+    state.fail("the kernel does not answer".to_owned());
+    assert!(!screen(&mut state, 80, 24).contains("no socket matches"));
+    let mut seen = look(3, &[]);
+    seen.filter = state.filters();
+    state.apply(seen);
+    assert!(screen(&mut state, 80, 24).contains("no socket matches"));
+}
+
+#[test]
+fn a_pause_knows_marks_that_were_told() {
+    let mut state = usual_state();
+    let marked = |mark| Socket { mark: Some(mark), ..Socket::new(u64::from(mark)) };
+    state.apply(look(0, &[1, 2, 3].map(marked)));
+    press(&mut state, KeyCode::Char(' '));
+    press(&mut state, KeyCode::Char('/'));
+    type_text(&mut state, "fwmark = 2");
+    assert_eq!(press(&mut state, KeyCode::Enter), Wish::Nothing);
+    assert_eq!(order(&state), [2]);
+}
+
+#[test]
 fn columns_are_found_by_name_and_put_in_or_taken_out() {
     let mut state = with_sockets();
     let names = |state: &State| state.fields().iter().map(|field| field.name()).collect::<Vec<_>>();
