@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn without_a_command_it_lists() {
         let cli = Cli::try_parse_from(["conniver", "-4", "dport", "=", ":443"]).unwrap();
-        assert!(cli.command.is_none() && cli.list.select.filter.len() == 3);
+        assert!(cli.command.is_none() && cli.list.select().filter.len() == 3);
         let cli = Cli::try_parse_from(["conniver", "list", "-4"]).unwrap();
         assert!(matches!(cli.command, Some(Command::List(_))));
     }

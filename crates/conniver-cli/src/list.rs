@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: &ListArgs) -> Result<ExitCode, Error> {
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(path) = &arguments.save {
-        Source::new(&of_all(&arguments.select), Tell::ALL)?.save(path)?;
+        Source::new(&of_all(arguments.select()), Tell::ALL)?.save(path)?;
         return Ok(ExitCode::SUCCESS);
     }
     if arguments.summary {
@@ -48,10 +48,11 @@ pub(crate) fn run(arguments: &ListArgs) -> Result<ExitCode, Error> {
     let needs_holders = arguments.process
         || form.needs_holders()
         || sort.is_some_and(|sort| sort.column.needs_holders);
-    if needs_holders && arguments.select.from.is_some() {
+    let select = arguments.select();
+    if needs_holders && select.from.is_some() {
         return Err(Error::usage(NOT_RECORDED));
     }
-    let source = Source::new(&arguments.select, tell)?;
+    let source = Source::new(&select, tell)?;
     let processes = needs_holders.then(Processes::scan).transpose()?;
     let sheet = Sheet::new(form, sort, arguments.limit, processes);
     sheet.write(&source)?;
@@ -62,14 +63,13 @@ pub(crate) fn run(arguments: &ListArgs) -> Result<ExitCode, Error> {
 }
 
 /// The same of sockets in all states, unless some are asked for.
-fn of_all(select: &SelectArgs) -> SelectArgs {
-    let mut select = select.clone();
+fn of_all(mut select: SelectArgs) -> SelectArgs {
     select.all = select.states.is_empty() && !select.listening;
     select
 }
 
 fn summarize(arguments: &ListArgs) -> Result<ExitCode, Error> {
-    let select = of_all(&arguments.select);
+    let select = of_all(arguments.select());
     let counts = summary::count(&Source::new(&select, summary::TELL)?)?;
     match arguments.format() {
         Format::Table => output::print(counts.text())?,

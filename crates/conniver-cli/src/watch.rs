@@ -42,9 +42,6 @@ pub(crate) fn run(arguments: &WatchArgs) -> Result<ExitCode, Error> {
         output::print(Field::help())?;
         return Ok(ExitCode::SUCCESS);
     }
-    if arguments.select.from.is_some() {
-        return Err(Error::usage("what is in a file does not change; list --from shows it"));
-    }
     let fields = Field::named(&arguments.columns, arguments.process)?;
     let sort = Sort::parse(&arguments.sort)?;
     if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::SelectArgs;
+use super::{SelectArgs, select::WHENCE};
 
 /// The part of the help.
 const SHOWN: &str = "What is shown";
@@ -11,7 +11,11 @@ const SHOWN: &str = "What is shown";
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ListArgs {
     #[command(flatten)]
-    pub(crate) select: SelectArgs,
+    select: SelectArgs,
+
+    /// Of a file that --save wrote, or "ss -D"; "-" for the standard input
+    #[arg(help_heading = WHENCE, long, value_name = "FILE", conflicts_with = "netns")]
+    from: Option<PathBuf>,
 
     /// Show the programs that hold each socket
     #[arg(help_heading = SHOWN, short, long)]
@@ -63,6 +67,11 @@ pub(crate) struct ListArgs {
 }
 
 impl ListArgs {
+    /// Which sockets, and whence.
+    pub(crate) fn select(&self) -> SelectArgs {
+        SelectArgs { from: self.from.clone(), ..self.select.clone() }
+    }
+
     pub(crate) fn format(&self) -> Format {
         if self.info { Format::Long } else { self.format.unwrap_or(Format::Table) }
     }

@@ -6,7 +6,7 @@ use clap::Args;
 
 /// The parts of the help.
 const WHICH: &str = "Which sockets";
-const WHENCE: &str = "Where they come from";
+pub(super) const WHENCE: &str = "Where they come from";
 
 /// Which sockets are meant. Everything given must hold.
 #[derive(Args, Clone, Debug, Default)]
@@ -45,11 +45,11 @@ pub(crate) struct SelectArgs {
     pub(crate) user: Option<String>,
 
     /// Of another network namespace: a name of "ip netns", a path, or a process by its number
-    #[arg(help_heading = WHENCE, short = 'N', long, value_name = "NAME", conflicts_with = "from")]
+    #[arg(help_heading = WHENCE, short = 'N', long, value_name = "NAME")]
     pub(crate) netns: Option<String>,
 
-    /// Of a file that --save wrote, or "ss -D"; "-" for the standard input
-    #[arg(help_heading = WHENCE, long, value_name = "FILE")]
+    /// Of a file, which not every command can read.
+    #[arg(skip)]
     pub(crate) from: Option<PathBuf>,
 }
 

@@ -44,6 +44,8 @@ fn what_clap_refuses_is_a_usage_error() {
         &["--from", "a", "-p"],
         &["--from", "a", "--columns", "+process"],
         &["--from", "a", "--pid", "1"],
+        &["watch", "--from", "a"],
+        &["life", "--from", "a"],
         &["life", "autobound"],
         &["life", "dport = :1 or fwmark = 1"],
         &["serve", "--label", "chosen=autobound"],
@@ -135,6 +137,10 @@ fn help_completions_and_the_manual_know_every_option() {
         .filter(|word| word.starts_with("--") && word.len() > 3)
         .collect();
     assert!(options.len() > 20, "{options:?}");
+    for (command, reads_files) in [("list", true), ("watch", false), ("life", false)] {
+        let help = printed(&[command, "--help"]);
+        assert_eq!(help.contains("--from <FILE>"), reads_files, "{command}");
+    }
     for shell in ["bash", "elvish", "fish", "powershell", "zsh", "man"] {
         let text = printed(&["--generate", shell]).replace("\\-", "-");
         for option in &options {
