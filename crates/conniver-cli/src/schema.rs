@@ -11,15 +11,18 @@ use crate::{
     output,
 };
 
-/// The schema of a socket, which defines the lines of life as well.
+/// The schema of a socket, which defines as well what is made of several, and the lines of life.
 const SCHEMA: &str = include_str!("../schema/conniver.schema.json");
 
 pub(crate) fn run(arguments: &SchemaArgs) -> Result<ExitCode, Error> {
     if let Some(written) = arguments.of {
-        match written {
-            Written::List => output::print(SCHEMA)?,
-            Written::Life => output::print(of_life()?)?,
-        }
+        let text = match written {
+            Written::List => SCHEMA.to_owned(),
+            Written::Connections => of("What conniver tells of sockets", "sockets")?,
+            Written::Summary => of("What conniver counts of sockets", "counts")?,
+            Written::Life => of("What conniver life tells in one line", "line")?,
+        };
+        output::print(text)?;
         return Ok(ExitCode::SUCCESS);
     }
     let fields: Vec<_> = match (arguments.all, System::CURRENT) {
@@ -43,11 +46,11 @@ pub(crate) fn run(arguments: &SchemaArgs) -> Result<ExitCode, Error> {
 }
 
 /// The same definitions, of which another is what is described.
-fn of_life() -> Result<String, Error> {
+fn of(title: &str, definition: &str) -> Result<String, Error> {
     let mut schema: Value = serde_json::from_str(SCHEMA)
         .map_err(|error| Error::failure(format!("cannot read the schema: {error}")))?;
-    schema["title"] = "What conniver life tells in one line".into();
-    schema["$ref"] = "#/$defs/line".into();
+    schema["title"] = title.into();
+    schema["$ref"] = format!("#/$defs/{definition}").into();
     Ok(format!("{schema:#}\n"))
 }
 

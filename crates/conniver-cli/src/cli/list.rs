@@ -84,7 +84,7 @@ pub(crate) enum Format {
     Table,
     /// Everything, each field by its name
     Long,
-    /// One array of objects
+    /// One array of objects; conniver schema connections describes it, and schema summary sums
     Json,
     /// One object a line; conniver schema list describes it
     Jsonl,

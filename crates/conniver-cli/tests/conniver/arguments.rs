@@ -57,6 +57,7 @@ fn what_clap_refuses_is_a_usage_error() {
         &["schema", "extra"],
         &["schema", "life", "--all"],
         &["schema", "list", "--json"],
+        &["schema", "summary", "--json"],
         &["--generate", "nothing"],
     ];
     for arguments in cases {
@@ -111,7 +112,7 @@ fn the_schema_explains_every_field() {
 fn what_is_written_has_a_schema() {
     let in_sources = include_str!("../../schema/conniver.schema.json");
     assert_eq!(printed(&["schema", "list"]), in_sources);
-    for command in ["list", "life"] {
+    for command in ["list", "connections", "summary", "life"] {
         let schema: Value = serde_json::from_str(&printed(&["schema", command])).unwrap();
         assert!(jsonschema::meta::is_valid(&schema), "{command}");
         let validator = jsonschema::validator_for(&schema).unwrap();
@@ -119,6 +120,10 @@ fn what_is_written_has_a_schema() {
             "localAddr": "[::1]:80", "remoteAddr": "[::1]:9", "state": "CLOSE", "cookie": 7,
         });
         assert_eq!(validator.is_valid(&of_both), command == "list", "{command}");
+        let array = serde_json::json!([of_both, of_both]);
+        assert_eq!(validator.is_valid(&array), command == "connections", "{command}");
+        let line = serde_json::json!([of_both, { "endedAt": 1 }]);
+        assert!(!validator.is_valid(&line), "{command}");
         let mut end = of_both.clone();
         end["endedAt"] = 1.into();
         end["reason"] = "reset".into();

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     scene::Scene,
-    tool::{check, command, printed, run, sockets},
+    tool::{check, check_as, command, printed, run, sockets},
 };
 
 /// Without what is left of an earlier test that had the same port.
@@ -24,9 +24,10 @@ const STEADY: &[&str] =
 fn json_and_jsonl_are_the_same_objects() {
     let scene = Scene::new(3);
     let port = scene.port();
-    let array: Value =
-        serde_json::from_str(&printed(&["-a", "--port", &port, "--format", "json", ALIVE]))
-            .unwrap();
+    let array = check_as(
+        "connections",
+        &printed(&["-a", "--port", &port, "--format", "json", "--process", ALIVE]),
+    );
     let array = array.as_array().unwrap();
     assert_eq!(array.len(), 7);
     let lines = sockets(&["list", "-a", "--port", &port, ALIVE]);
@@ -35,7 +36,6 @@ fn json_and_jsonl_are_the_same_objects() {
         sockets.iter().map(|one| (one["cookie"].as_u64().unwrap(), steady(one))).collect()
     };
     assert_eq!(by_cookie(array), by_cookie(&lines));
-    array.iter().for_each(|socket| drop(check(&socket.to_string())));
 }
 
 #[test]
@@ -43,6 +43,11 @@ fn no_sockets_are_an_empty_array_and_no_lines() {
     let nobody = ["dst", "=", "192.0.2.1:9"];
     let shown = |arguments: &[&str]| printed(&[arguments, &nobody].concat());
     assert_eq!(shown(&["--format", "json"]), "[]\n");
+    check_as("connections", "[]");
+    let sums = check_as("summary", &shown(&["--summary", "--format", "jsonl"]));
+    assert_eq!((&sums["sockets"], &sums["rtt"]), (&0.into(), &Value::Null));
+    // Of the whole machine, in whatever states its sockets are.
+    check_as("summary", &printed(&["--summary", "--format", "json"]));
     assert_eq!(shown(&["--format", "jsonl"]), "");
     assert_eq!(shown(&["--format", "csv", "--columns", "rtt,local"]), "rtt_ns,local\n");
     assert_eq!(shown(&["--columns", "rtt,local"]), "RTT  LOCAL\n");
@@ -182,7 +187,7 @@ fn a_summary_counts() {
     scene.talk(1_000);
     let port = scene.port();
     let text = printed(&["--summary", "--format", "json", "--port", &port, ALIVE]);
-    let summary: Value = serde_json::from_str(&text).unwrap();
+    let summary = check_as("summary", &text);
     assert_eq!(summary["sockets"], 9);
     assert_eq!(summary["states"]["ESTABLISHED"], 8);
     assert_eq!(summary["states"]["LISTEN"], 1);

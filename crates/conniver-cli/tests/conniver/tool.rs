@@ -54,6 +54,17 @@ pub(crate) fn check(text: &str) -> Value {
     value
 }
 
+/// What was printed as JSON, which the schema of this name must allow, as the command prints it.
+#[allow(dead_code, reason = "where there are sockets to list")]
+pub(crate) fn check_as(name: &str, text: &str) -> Value {
+    let value: Value = serde_json::from_str(text).unwrap();
+    let schema: Value = serde_json::from_str(&printed(&["schema", name])).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let errors: Vec<_> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:?} in {value:#}");
+    value
+}
+
 impl Run {
     /// The one line on the standard error.
     #[allow(dead_code, reason = "where something is wrong")]

@@ -37,6 +37,8 @@ fn connections() -> Result<(), Failed> {
     };
     let (ours, theirs) = (steady(answer.body.as_bytes())?, steady(&list.stdout)?);
     same("sockets", (ours.len(), theirs.len()), (3, 3))?;
+    allowed(&answer.body)?;
+    allowed(&server.get("/api/connections?process=1&filter=state+all", "")?.body)?;
     for (ours, theirs) in ours.iter().zip(&theirs) {
         for key in ["localAddr", "remoteAddr", "state", "cookie", "inode", "uid", "queues"] {
             same(key, &ours[key], &theirs[key])?;
@@ -65,6 +67,16 @@ fn connections() -> Result<(), Failed> {
         holds(wrong, answer.body.contains(named), &answer)?;
     }
     Ok(())
+}
+
+/// The schema that the command prints allows it.
+fn allowed(text: &str) -> Result<(), Failed> {
+    let schema =
+        Command::new(env!("CARGO_BIN_EXE_conniver")).args(["schema", "connections"]).output()?;
+    let validator = jsonschema::validator_for(&serde_json::from_slice(&schema.stdout)?)?;
+    let value = serde_json::from_str(text)?;
+    let errors: Vec<_> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
+    holds("what the schema allows", errors.is_empty(), &errors)
 }
 
 fn pages() -> Result<(), Failed> {
