@@ -63,7 +63,7 @@ pub(crate) fn draw_into(
             (upper, Some(lower))
         }
         Some(_) => {
-            let (upper, lower) = cut(area, area.height * 2 / 5);
+            let (upper, lower) = cut(area, area.height / 5 * 2 + area.height % 5 * 2 / 5);
             (upper, Some(lower))
         }
     };

@@ -108,7 +108,7 @@ fn nothing() {
 }
 
 #[test]
-fn every_small_size_can_be_drawn_in_every_mode() {
+fn every_size_can_be_drawn_in_every_mode() {
     let openings: [&[KeyCode]; 8] = [
         &[],
         &[KeyCode::Enter],
@@ -130,6 +130,9 @@ fn every_small_size_can_be_drawn_in_every_mode() {
                 screen(&mut state, width, height);
             }
         }
+        // A terminal may say of itself what it likes.
+        screen(&mut state, 3, u16::MAX);
+        screen(&mut state, u16::MAX, 3);
     }
 }
 
