@@ -38,7 +38,7 @@ use super::{
     look::{Shared, Wish},
     patience::Impatient,
 };
-use crate::error::Error;
+use crate::{error::Error, escape};
 
 /// So long a client may take to ask, and to ask again.
 const READ_PATIENCE: Duration = Duration::from_secs(10);
@@ -152,6 +152,8 @@ impl Server {
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
+            // Who has said all that he wants to say may still listen, as behind a pipe.
+            .half_close(true)
             .header_read_timeout(READ_PATIENCE)
             .max_buf_size(MAX_HEAD_LEN)
             .serve_connection(TokioIo::new(Impatient::new(stream)), answer);
@@ -204,12 +206,13 @@ impl Server {
             headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
         let format = Exposition::wanted(Some(&accept.join(",")));
         let (answer, answered) = oneshot::channel();
-        if self.wishes.try_send(Wish { format, answer }).is_err() {
-            return busy("too many ask at the same time");
-        }
+        // Among those that wait for the next look may be many that have gone away.
+        let asked = self.wishes.send(Wish { format, answer }).await;
         match answered.await {
-            Ok(bytes) => response(StatusCode::OK, format.content_type(), Content::whole(bytes)),
-            Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "looking at the sockets has ended"),
+            Ok(bytes) if asked.is_ok() => {
+                response(StatusCode::OK, format.content_type(), Content::whole(bytes))
+            }
+            _ => text(StatusCode::INTERNAL_SERVER_ERROR, "looking at the sockets has ended"),
         }
     }
 
@@ -319,8 +322,10 @@ fn response(status: StatusCode, kind: &'static str, content: Content) -> Respons
     response
 }
 
-fn text(status: StatusCode, line: &str) -> Response<Content> {
-    let content = Content::whole(format!("{line}\n").into());
+/// Lines for a person, who may read them in a terminal.
+fn text(status: StatusCode, lines: &str) -> Response<Content> {
+    let harmless: Vec<_> = lines.lines().map(escape::line).collect();
+    let content = Content::whole(format!("{}\n", harmless.join("\n")).into());
     response(status, "text/plain; charset=utf-8", content)
 }
 

@@ -1,6 +1,10 @@
 //! The pages beside the metrics, and what is refused.
 
-use std::process::Command;
+use std::{
+    io::{Read as _, Write as _},
+    net::Shutdown,
+    process::Command,
+};
 
 use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
@@ -61,10 +65,13 @@ fn connections() -> Result<(), Failed> {
         ("limit=many", "many"),
         ("colour=red", "colour"),
         ("filter=%ff", "filter"),
+        ("filter=%E2%80%AE%1b[2J", "\\u{202e}"),
     ] {
         let answer = server.get(&format!("/api/connections?{wrong}"), "")?;
         same(wrong, answer.status, 400)?;
         holds(wrong, answer.body.contains(named), &answer)?;
+        let is_harmless = |c: char| c == '\n' || !(c.is_control() || c == '\u{202e}');
+        holds(wrong, answer.body.chars().all(is_harmless), &answer)?;
     }
     Ok(())
 }
@@ -96,6 +103,15 @@ fn pages() -> Result<(), Failed> {
     same("method", server.ask("POST /metrics HTTP/1.0\r\n\r\n")?.status, 405)?;
     let head = server.ask("HEAD /metrics HTTP/1.0\r\n\r\n")?;
     same("head", (head.status, &*head.body), (200, ""))?;
+    // One that has nothing more to say still gets everything.
+    for (path, end) in [("/metrics", "process_open_fds"), ("/api/connections", "]\n")] {
+        let mut client = server.connect()?;
+        client.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())?;
+        client.shutdown(Shutdown::Write)?;
+        let mut text = String::new();
+        client.read_to_string(&mut text)?;
+        holds(path, text.starts_with("HTTP/1.1 200 ") && text.contains(end), &text)?;
+    }
     // A page in a browser that calls us by a name of its own may not read what we say.
     for (host, status) in
         [("evil.example", 403), ("localhost:1", 200), ("127.0.0.1", 200), ("[::1]:7", 200)]
