@@ -1,7 +1,7 @@
 //! The terminal, which is always given back as it was.
 
 use std::{
-    io::{self, BufWriter, Stdout},
+    io::{self, BufWriter, Stdout, Write},
     panic,
     sync::{
         Mutex, PoisonError,
@@ -35,7 +35,28 @@ static LAST_WORDS: Mutex<Option<String>> = Mutex::new(None);
 /// What is written is collected, so that each picture arrives at once.
 #[derive(Debug)]
 pub(crate) struct Screen {
-    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    terminal: Terminal<CrosstermBackend<Out>>,
+}
+
+/// What is drawn on, of which nobody needs to know any more whether it takes something when it was given
+/// back: the library would complain on a standard error that has gone with it, and panic.
+#[derive(Debug)]
+struct Out(BufWriter<Stdout>);
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).or_else(|error| Self::unless_given_back(error).map(|()| bytes.len()))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().or_else(Self::unless_given_back)
+    }
+}
+
+impl Out {
+    fn unless_given_back(error: io::Error) -> io::Result<()> {
+        if IS_TAKEN.load(Ordering::SeqCst) { Err(error) } else { Ok(()) }
+    }
 }
 
 impl Screen {
@@ -59,12 +80,11 @@ impl Screen {
     /// Takes the terminal again, in whatever state somebody else left it.
     pub(crate) fn resume(&mut self) -> io::Result<()> {
         give_back();
+        self.terminal = blank()?;
         take()?;
         // Its own way to clear asks the terminal where the cursor is, and the answer would be taken by
         // who reads the keys.
-        execute!(io::stdout(), Clear(ClearType::All))?;
-        self.terminal = blank()?;
-        Ok(())
+        execute!(io::stdout(), Clear(ClearType::All))
     }
 }
 
@@ -80,8 +100,8 @@ pub(crate) fn last_words() -> Option<String> {
 }
 
 /// As the terminal is when nothing is drawn on it.
-fn blank() -> io::Result<Terminal<CrosstermBackend<BufWriter<Stdout>>>> {
-    let out = BufWriter::with_capacity(64 << 10, io::stdout());
+fn blank() -> io::Result<Terminal<CrosstermBackend<Out>>> {
+    let out = Out(BufWriter::with_capacity(64 << 10, io::stdout()));
     Terminal::new(CrosstermBackend::new(out))
 }
 

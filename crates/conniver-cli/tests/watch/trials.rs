@@ -1,10 +1,13 @@
 //! The command as a person uses it.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::Read as _,
     net::{TcpListener, TcpStream},
+    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
     path::Path,
-    thread,
+    process::{Command, Stdio},
+    ptr, thread,
     time::{Duration, Instant},
 };
 
@@ -18,6 +21,7 @@ pub(crate) const ALL: &[(&str, fn())] = &[
     ("it_goes_on_after_somebody_else_stopped_it", it_goes_on_after_somebody_else_stopped_it),
     ("a_panic_leaves_the_terminal_whole", a_panic_leaves_the_terminal_whole),
     ("it_ends_with_its_terminal", it_ends_with_its_terminal),
+    ("a_terminal_that_has_gone_is_no_panic", a_terminal_that_has_gone_is_no_panic),
     ("nonsense_is_said_before_the_terminal_is_taken", nonsense_is_said_before),
 ];
 
@@ -175,6 +179,56 @@ fn it_ends_with_its_terminal() {
         assert!(Instant::now() < end, "it goes on without a terminal");
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+fn a_terminal_that_has_gone_is_no_panic() {
+    for has_stderr in [true, false] {
+        let (ours, theirs) = pair_of_terminals();
+        let end = || Stdio::from(theirs.try_clone().unwrap());
+        let mut command = Command::new(CONNIVER);
+        command.args(["watch", "-n", "0.1"]).stdin(end()).stdout(end());
+        command.stderr(if has_stderr { Stdio::piped() } else { end() });
+        let mut watch = command.spawn().unwrap();
+        // It holds the other end as well.
+        drop(command);
+        drop(theirs);
+        let mut screen = File::from(ours);
+        let mut taken = Vec::new();
+        while !taken.ends_with(b"look") {
+            let mut byte = [0];
+            screen.read_exact(&mut byte).unwrap();
+            taken.push(byte[0]);
+        }
+        drop(screen);
+        assert_eq!(watch.wait().unwrap().code(), Some(1));
+        if let Some(mut stderr) = watch.stderr.take() {
+            let mut said = String::new();
+            stderr.read_to_string(&mut said).unwrap();
+            assert!(said.starts_with("conniver: the terminal is lost"), "{said}");
+            assert_eq!(said.lines().count(), 1, "{said}");
+        }
+    }
+}
+
+/// Both ends of a terminal that is nobody's, so that no signal tells of its end.
+fn pair_of_terminals() -> (OwnedFd, OwnedFd) {
+    let (mut ours, mut theirs) = (-1, -1);
+    let size = libc::winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: both numbers and the size are there, and nothing else is asked for.
+    let status = unsafe {
+        libc::openpty(&mut ours, &mut theirs, ptr::null_mut(), ptr::null(), &raw const size)
+    };
+    assert_eq!(status, 0);
+    // SAFETY: the call has just opened it for this function.
+    let ours = unsafe { OwnedFd::from_raw_fd(ours) };
+    // SAFETY: likewise.
+    let theirs = unsafe { OwnedFd::from_raw_fd(theirs) };
+    for end in [&ours, &theirs] {
+        // SAFETY: it is open, and this changes its flags alone.
+        let status = unsafe { libc::fcntl(end.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
+        assert_eq!(status, 0);
+    }
+    (ours, theirs)
 }
 
 fn nonsense_is_said_before() {
