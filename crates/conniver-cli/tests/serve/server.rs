@@ -59,8 +59,11 @@ impl Server {
     pub(crate) fn start_unprivileged(arguments: &[&str]) -> Result<Self, Failed> {
         let folder = tempfile::tempdir()?;
         let program = folder.path().join("conniver");
-        // The folder in which it was made may be closed to others.
-        std::fs::copy(env!("CARGO_BIN_EXE_conniver"), &program)?;
+        // The folder in which it was made may be closed to others. What another test starts at this
+        // moment would inherit a copy that is open for writing here, and such a program cannot be run.
+        let copied =
+            Command::new("cp").arg(env!("CARGO_BIN_EXE_conniver")).arg(&program).status()?;
+        same("cp", copied.success(), true)?;
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(folder.path(), open)?;
         let mut command = Command::new(program);
