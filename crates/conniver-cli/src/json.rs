@@ -4,12 +4,12 @@ mod serializer;
 
 pub(crate) use serializer::put_text;
 
-use crate::column::Row;
+use crate::{column::Row, interface};
 
 /// Appends the object.
 pub(crate) fn put(row: &Row<'_>, out: &mut Vec<u8>) {
     let start = out.len();
-    if serializer::put(&row.entry, out).is_err() {
+    if serializer::put(&row.entry.named(interface::names()), out).is_err() {
         // Memory takes everything, and every key is text.
         out.truncate(start);
         out.extend_from_slice(b"{}");

@@ -7,6 +7,7 @@ mod column;
 mod draft;
 mod error;
 mod escape;
+mod interface;
 mod json;
 mod life;
 mod list;

@@ -16,7 +16,7 @@ use crate::{
     cli::{EndArgs, Family, Network, Ports, SelectArgs},
     draft::Draft,
     error::{Error, reason},
-    output, process, user,
+    interface, output, process, user,
 };
 
 /// Sockets that are meant, and what is to be told of them.
@@ -299,12 +299,7 @@ fn names_states(filter: &[String]) -> bool {
 
 /// All conditions in one.
 pub(crate) fn filter(select: &SelectArgs) -> Result<Filter, Error> {
-    let mut filter = match select.filter.join(" ") {
-        text if text.trim().is_empty() => Filter::everything(),
-        text => text
-            .parse()
-            .map_err(|error: sockdiag::FilterError| Error::Unreadable(error.to_string()))?,
-    };
+    let mut filter = interface::filter(&select.filter.join(" "), select)?;
     let either = |local: Filter, remote: Filter| local.or(remote);
     let EndArgs { port, local_port, remote_port, address, local, remote } = select.ends;
     let ports = [

@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use sockdiag::End;
+
 use crate::escape::is_treacherous;
 
 /// Appends to a buffer of text.
@@ -32,7 +34,8 @@ pub(crate) trait Put {
     /// Whole up to four digits, else three digits in powers of a thousand: `1460`, `65.5kB`.
     fn put_size(&mut self, bytes: u64);
 
-    fn put_address(&mut self, address: &SocketAddr);
+    /// As `ss` writes it.
+    fn put_end(&mut self, end: &End<'_>);
 
     fn put_ip(&mut self, address: &IpAddr);
 }
@@ -175,16 +178,19 @@ impl Put for Vec<u8> {
     }
 
     #[inline]
-    fn put_address(&mut self, address: &SocketAddr) {
-        match address {
-            SocketAddr::V4(four) => {
+    fn put_end(&mut self, end: &End<'_>) {
+        match (end.addr(), end.interface()) {
+            // The same, but faster.
+            (SocketAddr::V4(four), None) if four.port() != 0 => {
                 self.put_octets(four.ip().octets());
                 self.push(b':');
                 self.put_number(u64::from(four.port()));
             }
-            SocketAddr::V6(_) => {
-                let _ = write!(self, "{address}");
+            (_, None) => {
+                let _ = write!(self, "{end}");
             }
+            // Whoever makes an interface may call it anything.
+            (_, Some(_)) => self.put_escaped(&end.to_string()),
         }
     }
 
@@ -270,11 +276,33 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_what_the_standard_library_writes() {
-        let addresses = ["1.2.3.4:5", "255.255.255.255:65535", "[::1]:80", "[fe80::1%3]:443"];
-        for address in addresses {
+    fn ends_are_what_the_library_writes() {
+        for (address, interface) in [
+            ("1.2.3.4:5", 0),
+            ("255.255.255.255:65535", 0),
+            ("127.0.0.1:80", 7),
+            ("0.0.0.0:0", 0),
+            ("[::1]:80", 0),
+            ("[::]:80", 7),
+            ("[fe80::1]:443", 3),
+        ] {
             let address: SocketAddr = address.parse().unwrap();
-            assert_eq!(text(|out| out.put_address(&address)), address.to_string());
+            let mut bytes = [0; 72];
+            bytes[4..6].copy_from_slice(&address.port().to_be_bytes());
+            match address.ip() {
+                IpAddr::V4(four) => {
+                    bytes[0] = 2;
+                    bytes[8..12].copy_from_slice(&four.octets());
+                }
+                IpAddr::V6(six) => {
+                    bytes[0] = 10;
+                    bytes[8..24].copy_from_slice(&six.octets());
+                }
+            }
+            bytes[40] = interface;
+            let entry = sockdiag::Entry::from_bytes(&bytes).unwrap();
+            let end = entry.local_end(crate::interface::names());
+            assert_eq!(text(|out| out.put_end(&end)), end.to_string());
             assert_eq!(text(|out| out.put_ip(&address.ip())), address.ip().to_string());
         }
     }

@@ -13,7 +13,7 @@ use std::{
     process::ExitCode,
 };
 
-use sockdiag::{Entry, Lookup, SockDiag};
+use sockdiag::{Entry, Interfaces, Lookup, SockDiag};
 
 const USAGE: &str =
     "usage: lookup [LOCAL REMOTE [COOKIE]], such as 10.0.0.1:443 10.0.0.7:51534 1e93";
@@ -85,8 +85,8 @@ fn demonstration(own: &mut Option<(TcpListener, TcpStream)>) -> Result<Lookup, S
 fn print(entry: &Entry<'_>) {
     let line = |name: &str, value: &dyn Display| println!("{name:24} {value}");
     line("state", &entry.state());
-    line("local", &entry.local_addr());
-    line("remote", &entry.remote_addr());
+    line("local", &entry.local_end(&Interfaces::of_thread()));
+    line("remote", &entry.remote_end());
     line("cookie", &format_args!("{:x}", entry.cookie()));
     let fact = |name: &str, value: Option<&dyn Debug>| {
         if let Some(value) = value {

@@ -6,40 +6,62 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use tcpinfo::Queues;
 
 use crate::{
-    Attribute, Entry, EntryBuf, MptcpSubflowInfo, Shutdown, SocketOptions, Timer, TimerKind,
-    TlsInfo, TlsPlace, Ulp,
+    Attribute, Entry, EntryBuf, Interfaces, MptcpSubflowInfo, Shutdown, SocketOptions, Timer,
+    TimerKind, TlsInfo, TlsPlace, Ulp,
 };
+
+/// An [`Entry`] whose JSON calls interfaces by their names, as [`Entry::named`] makes it.
+#[derive(Debug, Clone, Copy)]
+pub struct Named<'a> {
+    entry: Entry<'a>,
+    interfaces: &'a Interfaces,
+}
+
+impl<'a> Entry<'a> {
+    /// The same for JSON in which interfaces have these names: `127.0.0.1%lo:80`, as `ss` prints it.
+    /// Without it there is `127.0.0.1%if1:80`.
+    pub const fn named(self, interfaces: &'a Interfaces) -> Named<'a> {
+        Named { entry: self, interfaces }
+    }
+}
 
 impl Serialize for Entry<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        static UNNAMED: Interfaces = Interfaces::unnamed();
+        self.named(&UNNAMED).serialize(serializer)
+    }
+}
+
+impl Serialize for Named<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = Present(serializer.serialize_map(None)?);
-        map.text("localAddr", self.local_addr())?;
-        map.text("remoteAddr", self.remote_addr())?;
-        map.entry("protocol", self.is_mptcp().then_some("mptcp"))?;
-        map.entry("state", Some(self.state()))?;
-        map.entry("cookie", Some(self.cookie()))?;
-        map.entry("interface", self.interface())?;
-        map.entry("uid", self.uid())?;
-        map.entry("inode", self.inode())?;
-        let queues = self.queues();
+        map.text("localAddr", self.entry.local_end(self.interfaces))?;
+        map.text("remoteAddr", self.entry.remote_end())?;
+        map.entry("protocol", self.entry.is_mptcp().then_some("mptcp"))?;
+        map.entry("state", Some(self.entry.state()))?;
+        map.entry("cookie", Some(self.entry.cookie()))?;
+        map.entry("interface", self.entry.interface())?;
+        map.entry("uid", self.entry.uid())?;
+        map.entry("inode", self.entry.inode())?;
+        let queues = self.entry.queues();
         map.entry("queues", (queues != Queues::default()).then_some(queues))?;
-        map.entry("timer", self.timer())?;
-        map.entry("info", self.tcp_info())?;
-        map.entry("mptcpInfo", self.mptcp_info())?;
-        map.entry("congestion", self.congestion())?;
-        map.entry("memory", self.memory())?;
-        map.entry("tos", self.tos())?;
-        map.entry("trafficClass", self.traffic_class())?;
-        map.entry("classId", self.class_id())?;
-        map.entry("mark", self.mark())?;
-        map.entry("cgroupId", self.cgroup_id())?;
-        map.entry("shutdown", self.shutdown())?;
-        map.entry("ipv6Only", self.is_ipv6_only())?;
-        map.entry("options", self.options())?;
-        map.entry("ulp", self.ulp())?;
-        let mut unknown = self.unknown_attributes().peekable();
+        map.entry("timer", self.entry.timer())?;
+        map.entry("info", self.entry.tcp_info())?;
+        map.entry("mptcpInfo", self.entry.mptcp_info())?;
+        map.entry("congestion", self.entry.congestion())?;
+        map.entry("memory", self.entry.memory())?;
+        map.entry("tos", self.entry.tos())?;
+        map.entry("trafficClass", self.entry.traffic_class())?;
+        map.entry("classId", self.entry.class_id())?;
+        map.entry("mark", self.entry.mark())?;
+        map.entry("cgroupId", self.entry.cgroup_id())?;
+        map.entry("shutdown", self.entry.shutdown())?;
+        map.entry("ipv6Only", self.entry.is_ipv6_only())?;
+        map.entry("options", self.entry.options())?;
+        map.entry("ulp", self.entry.ulp())?;
+        let mut unknown = self.entry.unknown_attributes().peekable();
         if unknown.peek().is_some() {
-            map.0.serialize_entry("unknownAttributes", &Unknown(*self))?;
+            map.0.serialize_entry("unknownAttributes", &Unknown(self.entry))?;
         }
         map.0.end()
     }

@@ -95,6 +95,7 @@ mod bytes;
 )]
 mod conversation;
 mod dump;
+mod end;
 mod entry;
 mod error;
 #[cfg_attr(
@@ -103,6 +104,7 @@ mod error;
 )]
 mod events;
 mod filter;
+mod interfaces;
 #[cfg(feature = "serde")]
 mod json;
 mod lookup;
@@ -120,10 +122,14 @@ pub use attribute::{Attribute, Attributes};
 #[doc(hidden)]
 pub use conversation::list_of;
 pub use dump::{Dump, Entries, Family, Protocol, Tell};
+pub use end::End;
 pub use entry::{Entry, EntryBuf, Shutdown, Timer, TimerKind};
 pub use error::{Error, ErrorKind, Malformed};
 pub use events::{Event, Events};
 pub use filter::{Filter, FilterError, FilterFact, FilterNames, FilterUnit, NoNames, SystemNames};
+pub use interfaces::{InterfaceName, Interfaces};
+#[cfg(feature = "serde")]
+pub use json::Named;
 pub use lookup::Lookup;
 pub use message::{Message, Messages, messages};
 pub use namespace::Namespace;

@@ -8,6 +8,9 @@ mod running;
 #[path = "sys/unsupported.rs"]
 mod running;
 
+mod interfaces;
+
+pub(crate) use interfaces::Links;
 pub(crate) use running::{
-    Netlink, NetlinkEvents, cgroup_id, enter, interface_index, kernel_release, without_cgroups,
+    Netlink, NetlinkEvents, cgroup_id, enter, kernel_release, without_cgroups,
 };

@@ -96,7 +96,7 @@ impl LifeArgs {
             };
             filter.extend(["family".to_owned(), name.to_owned()]);
         }
-        SelectArgs { filter, ends: self.ends, ..SelectArgs::default() }
+        SelectArgs { filter, ends: self.ends, netns: self.netns.clone(), ..SelectArgs::default() }
     }
 }
 

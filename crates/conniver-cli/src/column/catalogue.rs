@@ -9,6 +9,7 @@ use tcpinfo::{
 };
 
 use super::{Column, Row, Unit, Value, of_reading};
+use crate::interface;
 
 /// Calls a macro with every field of the kernel's structure, in its order, and what stands above its
 /// column. The state is left out, for it is told of sockets without the structure, too.
@@ -193,12 +194,12 @@ fn of_sockets() -> Vec<Column> {
             Value::State(row.entry.state())
         }),
         plain("local", "LOCAL", "Address and port of this machine's end", Text, |row| {
-            Value::Address(row.entry.local_addr())
+            Value::End(row.entry.local_end(interface::names()))
         }),
         plain("remote", "REMOTE", "Address and port of the other end", Text, |row| {
-            let address = row.entry.remote_addr();
+            let end = row.entry.remote_end();
             // What waits for connections has no other end.
-            if address.port() == 0 { Value::Absent } else { Value::Address(address) }
+            if end.addr().port() == 0 { Value::Absent } else { Value::End(end) }
         }),
         plain("local_ip", "LOCAL-IP", "Address of this machine's end", Text, |row| {
             Value::Ip(row.entry.local_addr().ip())

@@ -1,13 +1,8 @@
 //! What a column holds of one socket.
 
-use std::{
-    cmp::Ordering,
-    io::Write as _,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{cmp::Ordering, io::Write as _, net::IpAddr, time::Duration};
 
-use sockdiag::{Entry, Timer};
+use sockdiag::{End, Entry, Timer};
 use tcpinfo::{CongestionName, Reading, State, fields};
 
 use super::Unit;
@@ -33,7 +28,7 @@ pub(crate) enum Value<'a> {
     Congestion(CongestionName),
     /// What has a name in the kernel's structure.
     Named(fields::Value),
-    Address(SocketAddr),
+    End(End<'a>),
     Ip(IpAddr),
     Timer(Timer),
     Holders(Holders<'a>),
@@ -100,7 +95,7 @@ impl Value<'_> {
                     let _ = write!(out, "{other}");
                 }
             },
-            Self::Address(address) => out.put_address(address),
+            Self::End(end) => out.put_end(end),
             Self::Ip(address) => out.put_ip(address),
             Self::Timer(timer) => {
                 let start = out.len();
@@ -127,9 +122,11 @@ impl Value<'_> {
             }
             Self::Flag(flag) => out.put(if *flag { "true" } else { "false" }),
             Self::Named(fields::Value::Bool(flag)) => out.put(if *flag { "true" } else { "false" }),
-            Self::Number(_) | Self::Float(_) | Self::Hex(_) | Self::Address(_) | Self::Ip(_) => {
+            Self::Number(_) | Self::Float(_) | Self::Hex(_) | Self::Ip(_) => {
                 self.put_exact(out);
             }
+            // Only the name of an interface may hold anything.
+            Self::End(end) if end.interface().is_none() => out.put_end(end),
             _ => {
                 let start = out.len();
                 self.put_exact(out);
@@ -150,7 +147,7 @@ impl Value<'_> {
             Self::Timer(timer) => {
                 Key::Number(u64::try_from(timer.expires.as_nanos()).unwrap_or(u64::MAX))
             }
-            Self::Address(address) => Key::Address(address.ip(), address.port()),
+            Self::End(end) => Key::Address(end.addr().ip(), end.addr().port()),
             Self::Ip(address) => Key::Address(*address, 0),
             Self::Named(fields::Value::Unsigned(number)) => Key::Number(*number),
             _ => {

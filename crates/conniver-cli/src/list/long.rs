@@ -9,6 +9,7 @@ use crate::{
     column::{
         Row, Unit, Value, each_info_field, each_memory_field, each_option, of_reading, send_rate,
     },
+    interface,
     text::Put as _,
 };
 
@@ -95,9 +96,9 @@ fn put_socket(row: &Row<'_>, out: &mut Vec<u8>) {
     let entry = &row.entry;
     Value::State(entry.state()).put_exact(out);
     out.push(b' ');
-    out.put_address(&entry.local_addr());
+    out.put_end(&entry.local_end(interface::names()));
     out.push(b' ');
-    out.put_address(&entry.remote_addr());
+    out.put_end(&entry.remote_end());
     let queues = entry.queues();
     number(out, " recv_q:", queues.accept_queue.or(queues.unread_bytes));
     number(out, " send_q:", queues.accept_queue_limit.or(queues.queued_bytes));

@@ -129,7 +129,7 @@ fn aborted() {
     let end = life.until(cookie);
     assert_eq!(end["reason"], "aborted", "{end}");
     assert!(end["localAddr"].as_str().unwrap().ends_with(&format!(":{port}")));
-    assert!(end["remoteAddr"].as_str().unwrap().ends_with(":0"), "{end}");
+    assert!(end["remoteAddr"].as_str().unwrap().ends_with(":*"), "{end}");
     life.signal(libc::SIGTERM);
     life.finish();
     // A count that was thrown away is not shown as zero.

@@ -87,6 +87,7 @@ fn states_and_holders(
         secret += usize::from(shown.facts.contains_key(SECRET));
         shown.facts.retain(|name, _| LASTING.contains(&name.as_str()));
         compare(&shown, before, &mut BTreeSet::new());
+        assert_eq!(before["localAddr"], shown.local);
         same += 1;
     }
     assert!(same > theirs.len() / 2, "{same} of {}", theirs.len());

@@ -131,24 +131,11 @@ pub(crate) fn compare(shown: &Shown, socket: &Value, compared: &mut BTreeSet<Str
 }
 
 fn addresses(shown: &Shown, socket: &Value) {
-    let local = |text: &str| -> std::net::SocketAddr { text.parse().unwrap() };
-    // What is bound to an interface has its name behind the address, and a star stands for a port of
-    // zero, and for addresses of both protocols.
-    for (key, text) in [("localAddr", &shown.local), ("remoteAddr", &shown.remote)] {
-        let (address, port) = text.rsplit_once(':').unwrap();
-        let (address, interface) = match address.split_once('%') {
-            Some((address, interface)) => (address, Some(interface)),
-            None => (address, None),
-        };
-        let address = if address == "*" { "[::]" } else { address };
-        let port = if port == "*" { "0" } else { port };
-        let mut ours = local(socket[key].as_str().unwrap());
-        if let std::net::SocketAddr::V6(six) = &mut ours {
-            six.set_scope_id(0);
-        }
-        assert_eq!(ours.to_string(), format!("{address}:{port}"), "{shown:?}\n{socket:#}");
-        assert!(interface.is_none() || socket["interface"] == 1, "{shown:?}\n{socket:#}");
-    }
+    // Of a recording, `ss` takes this machine's names of interfaces, and nobody knows them here.
+    let unnamed = shown.local.replace("%lo:", "%if1:");
+    let is_same = socket["localAddr"] == shown.local || socket["localAddr"] == unnamed;
+    assert!(is_same && socket["remoteAddr"] == shown.remote, "{shown:?}\n{socket:#}");
+    assert_eq!(shown.local.contains('%'), socket["interface"] == 1, "{shown:?}\n{socket:#}");
 }
 
 fn queues(shown: &Shown, socket: &Value, state: &str) {

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 #[cfg(target_os = "linux")]
 mod everything;
 #[cfg(target_os = "linux")]
+mod interfaces;
+#[cfg(target_os = "linux")]
 mod keys;
 #[cfg(target_os = "linux")]
 #[path = "../life/network.rs"]
@@ -31,12 +33,19 @@ fn trials() -> Vec<libtest_mimic::Trial> {
     if let Some(missing) = &missing {
         eprintln!("every test is ignored: {missing}");
     }
-    let name = "ss_prints_nothing_of_thousands_of_sockets_that_is_not_listed";
-    let run = || {
-        network::in_network(everything::beside_ss);
-        Ok(())
+    let trial = |(name, test): (&str, fn())| {
+        let run = move || {
+            network::in_network(test);
+            Ok(())
+        };
+        libtest_mimic::Trial::test(name, run).with_ignored_flag(missing.is_some())
     };
-    vec![libtest_mimic::Trial::test(name, run).with_ignored_flag(missing.is_some())]
+    let thousands = "ss_prints_nothing_of_thousands_of_sockets_that_is_not_listed";
+    [(thousands, everything::beside_ss as fn())]
+        .into_iter()
+        .chain(interfaces::ALL.iter().copied())
+        .map(trial)
+        .collect()
 }
 
 /// There is nothing to list.

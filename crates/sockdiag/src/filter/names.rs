@@ -1,5 +1,7 @@
 //! What a filter's text may call by name, and who knows the numbers.
 
+use crate::Interfaces;
+
 /// Knows the numbers behind names of services, interfaces and cgroups.
 pub trait FilterNames {
     /// The port of a TCP service, such as 443 of `https`.
@@ -50,7 +52,7 @@ impl FilterNames for SystemNames {
     }
 
     fn interface(&self, name: &str) -> Option<u32> {
-        crate::sys::interface_index(name)
+        Interfaces::of_thread().index(name)
     }
 
     fn cgroup(&self, path: &str) -> Option<u64> {
@@ -59,6 +61,21 @@ impl FilterNames for SystemNames {
 
     fn without_cgroups(&self) -> Option<&str> {
         crate::sys::without_cgroups()
+    }
+}
+
+/// The names of this system, but for the interfaces, which are those of that network namespace.
+impl FilterNames for Interfaces {
+    fn service(&self, name: &str) -> Option<u16> {
+        SystemNames.service(name)
+    }
+
+    fn interface(&self, name: &str) -> Option<u32> {
+        self.index(name)
+    }
+
+    fn cgroup(&self, path: &str) -> Option<u64> {
+        SystemNames.cgroup(path)
     }
 }
 

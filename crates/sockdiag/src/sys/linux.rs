@@ -212,13 +212,6 @@ fn refusal(errno: Errno) -> Error {
     Error::os(kind, detail, errno.into())
 }
 
-/// The index of a network interface of this thread's namespace.
-pub(crate) fn interface_index(name: &str) -> Option<u32> {
-    let (family, flags) = (AddressFamily::INET, SocketFlags::CLOEXEC);
-    let socket = socket_with(family, SocketType::DGRAM, flags, None).ok()?;
-    rustix::net::netdevice::name_to_index(&socket, name).ok()
-}
-
 /// The number of a cgroup (version 2): the inode of its directory. The path is either the whole, or
 /// begins where the cgroups are mounted.
 pub(crate) fn cgroup_id(path: &str) -> Option<u64> {

@@ -22,10 +22,6 @@ impl Transport for Netlink {
     }
 }
 
-pub(crate) const fn interface_index(_: &str) -> Option<u32> {
-    None
-}
-
 pub(crate) const fn cgroup_id(_: &str) -> Option<u64> {
     None
 }

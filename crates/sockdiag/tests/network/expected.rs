@@ -2,11 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::SocketAddr,
     time::Duration,
 };
 
-use sockdiag::{Attribute, Entry, SocketOptions, Timer, TimerKind};
+use sockdiag::{Attribute, Entry, Interfaces, SocketOptions, Timer, TimerKind};
 use tcpinfo::{
     Congestion, CongestionInfo, Reading, State, TcpOption,
     fields::Value,
@@ -65,8 +64,8 @@ pub(crate) fn compare(
     assert_eq!(shown.state, state_of(before), "{}", what());
     assert_eq!(shown.recv_q, before.rqueue().to_string(), "{}", what());
     assert_eq!(shown.send_q, before.wqueue().to_string(), "{}", what());
-    assert_eq!(shown.local, address(before, before.local_addr(), true), "{}", what());
-    assert_eq!(shown.remote, address(before, before.remote_addr(), false), "{}", what());
+    assert_eq!(shown.local, before.local_end(&INTERFACES).to_string(), "{}", what());
+    assert_eq!(shown.remote, before.remote_end().to_string(), "{}", what());
     assert_eq!(shown.cookie, before.cookie());
     for name in shown.facts.keys() {
         let is_told = least.contains_key(name.as_str()) || name == "users";
@@ -189,22 +188,8 @@ pub(crate) fn state_of(entry: &Entry<'_>) -> &'static str {
     }
 }
 
-/// As `ss` writes it: a star for no port and for every address of both protocols, and the interface
-/// that the socket is bound to with its own address.
-fn address(entry: &Entry<'_>, address: SocketAddr, is_local: bool) -> String {
-    let ip = match address.ip() {
-        std::net::IpAddr::V6(ip) if ip.is_unspecified() && entry.is_ipv6_only() != Some(true) => {
-            "*".to_owned()
-        }
-        std::net::IpAddr::V6(ip) => format!("[{ip}]"),
-        std::net::IpAddr::V4(ip) => ip.to_string(),
-    };
-    // There is no other in a network of one's own.
-    let interface = if is_local && entry.interface().is_some() { "%lo" } else { "" };
-    let port = Some(address.port()).filter(|port| *port != 0);
-    let port = port.map_or("*".to_owned(), |port| port.to_string());
-    format!("{ip}{interface}:{port}")
-}
+/// Only loopback is in a network of one's own, and has its number and name in all of them.
+static INTERFACES: Interfaces = Interfaces::of_thread();
 
 /// Every word after the addresses, by its name.
 fn words(entry: &Entry<'_>) -> BTreeMap<&'static str, Word> {

@@ -6,14 +6,15 @@ use rustix::{
     fs::{CWD, FileType, Mode, mknodat},
     thread::{CapabilitySet, CapabilitySets, gettid, set_capabilities},
 };
-use sockdiag::{Dump, ErrorKind, Event, Events, Lookup, Namespace, SockDiag};
+use sockdiag::{Dump, ErrorKind, Event, Events, Filter, Interfaces, Lookup, Namespace, SockDiag};
 
-use super::scene::{connect, in_network};
+use super::scene::{connect, in_network, rename_loopback};
 
 pub(crate) const ALL: &[(&str, fn())] = &[
     ("a_namespace_is_found_by_name_path_and_process", found),
     ("what_is_no_namespace_is_said", missing),
     ("a_missing_privilege_is_said", forbidden),
+    ("interfaces_have_the_names_of_their_namespace", interfaces),
 ];
 
 /// Takes every capability from the thread, and those that it makes.
@@ -115,5 +116,38 @@ fn forbidden() {
         assert!(error.to_string().contains("CAP_SYS_"), "{error}");
         let io: std::io::Error = error.into();
         assert_eq!(io.kind(), std::io::ErrorKind::PermissionDenied);
+    });
+}
+
+fn interfaces() {
+    in_network(|| {
+        rename_loopback("lo", "first").unwrap();
+        let id = u32::try_from(gettid().as_raw_nonzero().get()).unwrap();
+        let theirs = Interfaces::of(Namespace::of_process(id));
+        in_network(|| {
+            rename_loopback("lo", "second").unwrap();
+            let own = Interfaces::of_thread();
+            let index = own.index("second").unwrap();
+            assert_eq!(own.name(index).unwrap(), "second");
+            assert_eq!(own.index("lo"), None);
+            assert_eq!(own.name(index + 77), None);
+            assert_eq!(theirs.index("first"), Some(index));
+            assert_eq!(theirs.name(index).unwrap().to_string(), "first");
+            assert_eq!(theirs.index("second"), None);
+            let filter = Filter::parse("dev = first", &theirs).unwrap();
+            assert_eq!(filter, Filter::interface(index));
+            assert!(Filter::parse("dev = first", &own).is_err());
+
+            // A new name is known soon.
+            rename_loopback("second", "third").unwrap();
+            assert_eq!(own.index("third"), Some(index));
+            let begun = std::time::Instant::now();
+            while own.name(index).unwrap() != "third" {
+                assert!(begun.elapsed() < Duration::from_secs(10));
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let nowhere = Interfaces::of(Namespace::named("none-such").unwrap());
+        assert_eq!((nowhere.name(1), nowhere.index("lo")), (None, None));
     });
 }

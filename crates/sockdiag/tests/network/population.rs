@@ -730,7 +730,7 @@ fn sign(socket: &Socket, peer: Ipv4Addr) -> io::Result<()> {
 }
 
 /// Gives loopback an address of its link, if it has none, and says it.
-fn link_local() -> io::Result<SocketAddr> {
+pub(crate) fn link_local() -> io::Result<SocketAddr> {
     /// `struct in6_ifreq`.
     #[repr(C)]
     struct Request {

@@ -90,6 +90,25 @@ fn bring_loopback_up() -> io::Result<()> {
     checked(unsafe { libc::ioctl(fd, libc::SIOCSIFFLAGS as _, request.as_mut_ptr()) })
 }
 
+/// Gives `lo` of the thread's network, which is down meanwhile, another name.
+pub(crate) fn rename_loopback(old: &str, new: &str) -> io::Result<()> {
+    let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    let fd = socket.as_raw_fd();
+    // `struct ifreq`: both names here, or name and flags.
+    let request = |tail: &[u8]| {
+        let mut request = [0u8; 40];
+        request[..old.len()].copy_from_slice(old.as_bytes());
+        request[16..16 + tail.len()].copy_from_slice(tail);
+        request
+    };
+    let mut down = request(&[]);
+    // SAFETY: the request reads one `ifreq`, which lives through the call.
+    checked(unsafe { libc::ioctl(fd, libc::SIOCSIFFLAGS as _, down.as_mut_ptr()) })?;
+    let mut rename = request(new.as_bytes());
+    // SAFETY: as above.
+    checked(unsafe { libc::ioctl(fd, libc::SIOCSIFNAME as _, rename.as_mut_ptr()) })
+}
+
 /// Runs something in a thread whose network is its own and empty, and goes with it.
 pub(crate) fn in_network<T: Send>(run: impl FnOnce() -> T + Send) -> T {
     let inside = || {

@@ -1,0 +1,170 @@
+//! Sockets that are bound to an interface, beside `ss`.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    os::fd::AsRawFd,
+    process::Command,
+};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::{
+    network::{in_network, set_loopback},
+    population::link_local,
+    tool::{check, printed, run, sockets},
+};
+
+pub(crate) const ALL: &[(&str, fn())] = &[("ends_are_written_as_ss_writes_them", written)];
+
+/// What `lo` is called here, and nowhere else.
+const NAME: &str = "the,loop";
+
+/// Listeners and connections, bound to an interface and not.
+#[derive(Debug, Default)]
+struct Scene {
+    listeners: Vec<TcpListener>,
+    streams: Vec<TcpStream>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        rename_loopback().unwrap();
+        let mut scene = Self::default();
+        let link = link_local().ok();
+        let addresses = ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0", "[::ffff:127.0.0.1]:0"];
+        let addresses = addresses.map(|address| address.parse::<SocketAddr>().unwrap());
+        for address in addresses.into_iter().chain(link) {
+            for is_bound in [false, true] {
+                scene.add(address, is_bound, false);
+                if address.ip().is_ipv6() && address.ip().is_unspecified() {
+                    scene.add(address, is_bound, true);
+                }
+            }
+        }
+        scene
+    }
+
+    fn add(&mut self, address: SocketAddr, is_bound: bool, is_v6_only: bool) {
+        let socket = socket(address, is_bound);
+        if is_v6_only {
+            socket.set_only_v6(true).unwrap();
+        }
+        socket.bind(&address.into()).unwrap();
+        socket.listen(8).unwrap();
+        let listener = TcpListener::from(socket);
+        if !address.ip().is_unspecified() {
+            for is_over in [false, true] {
+                let there = listener.local_addr().unwrap();
+                let client = self::socket(there, is_bound);
+                client.connect(&there.into()).unwrap();
+                let (client, server) = (TcpStream::from(client), listener.accept().unwrap().0);
+                if is_over {
+                    // What closes first is remembered.
+                    drop(client);
+                    drop(server);
+                } else {
+                    self.streams.extend([client, server]);
+                }
+            }
+        }
+        self.listeners.push(listener);
+    }
+}
+
+fn socket(address: SocketAddr, is_bound: bool) -> Socket {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    if is_bound {
+        socket.bind_device(Some(NAME.as_bytes())).unwrap();
+    }
+    socket
+}
+
+fn rename_loopback() -> io::Result<()> {
+    set_loopback(false)?;
+    let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    let ioctl = |number: libc::c_ulong, name: &str, tail: &[u8]| {
+        // `struct ifreq`: 16 bytes of name, and 24 of what is asked.
+        let mut request = [0_u8; 40];
+        request[..name.len()].copy_from_slice(name.as_bytes());
+        request[16..16 + tail.len()].copy_from_slice(tail);
+        // SAFETY: the request reads one `ifreq`, which lives through the call.
+        let status = unsafe { libc::ioctl(socket.as_raw_fd(), number as _, request.as_mut_ptr()) };
+        if status < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    };
+    ioctl(libc::SIOCSIFNAME as _, "lo", NAME.as_bytes())?;
+    ioctl(libc::SIOCSIFFLAGS as _, NAME, &[libc::IFF_UP as u8])
+}
+
+/// Both ends of each socket as `ss` prints them.
+fn ss(arguments: &[&str]) -> BTreeSet<(String, String)> {
+    let output = Command::new("ss").args(["-tanOH"]).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let ends = text.lines().map(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        (words[3].to_owned(), words[4].to_owned())
+    });
+    ends.collect()
+}
+
+/// The same as the command writes them.
+fn listed(arguments: &[&str]) -> BTreeSet<(String, String)> {
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let found = sockets(&[&["-a"], arguments].concat());
+    found.iter().map(|one| (text(&one["localAddr"]), text(&one["remoteAddr"]))).collect()
+}
+
+fn written() {
+    let _scene = Scene::new();
+    let theirs = ss(&[]);
+    for bound in ["127.0.0.1", "0.0.0.0", "*", "[::]", "[::1]", "[::ffff:127.0.0.1]"] {
+        let begin = format!("{bound}%{NAME}:");
+        assert!(theirs.iter().any(|(local, _)| local.starts_with(&begin)), "{bound} in {theirs:?}");
+    }
+    assert_eq!(listed(&[]), theirs);
+    let of_interface = format!("dev = {NAME}");
+    assert_eq!(listed(&[&of_interface]), ss(&[&of_interface]));
+    assert!(!ss(&[&of_interface]).is_empty());
+
+    // The other forms, whose heads are one line.
+    let absent = |(local, remote): &(String, String)| match remote.strip_suffix(":*") {
+        Some(_) => (local.clone(), "-".to_owned()),
+        None => (local.clone(), remote.clone()),
+    };
+    let shown: BTreeSet<_> = theirs.iter().map(absent).collect();
+    let pair = |line: &str, at: usize| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        (words[at].to_owned(), words[at + 1].to_owned())
+    };
+    let table = printed(&["-a", "-H", "--columns", "local,remote"]);
+    assert_eq!(table.lines().map(|line| pair(line, 0)).collect::<BTreeSet<_>>(), shown);
+    let long = printed(&["-a", "-i"]);
+    let heads = long.lines().filter(|line| !line.starts_with(' '));
+    assert_eq!(heads.map(|line| pair(line, 1)).collect::<BTreeSet<_>>(), theirs);
+    let csv = printed(&["-a", "-H", "--format", "csv", "--columns", "local"]);
+    let locals: BTreeSet<_> = csv.lines().map(|line| line.trim_matches('"')).collect();
+    assert_eq!(locals, shown.iter().map(|(local, _)| &**local).collect());
+
+    // Names are those of the network that is asked, and unknown of one that was recorded.
+    // SAFETY: a plain system call that takes no pointers.
+    let id = unsafe { libc::gettid() };
+    let place = format!("/proc/{id}/ns/net");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("dump");
+    printed(&["-a", "--save", file.to_str().unwrap()]);
+    in_network(|| {
+        assert_eq!(listed(&[]), BTreeSet::new());
+        assert_eq!(listed(&["--netns", &place]), theirs);
+        let chosen = listed(&["--netns", &place, &of_interface]);
+        assert!(!chosen.is_empty() && chosen.is_subset(&theirs), "{chosen:?}");
+        assert_eq!(run(&[&*of_interface]).code, 2, "there is none such here");
+    });
+    let recorded = listed(&["--from", file.to_str().unwrap()]);
+    let unnamed = |(local, remote): &(String, String)| {
+        (local.replace(&format!("%{NAME}:"), "%if1:"), remote.clone())
+    };
+    assert_eq!(recorded, theirs.iter().map(unnamed).collect());
+    check(printed(&["-a", "--format", "jsonl", "--limit", "1"]).trim_end());
+}
