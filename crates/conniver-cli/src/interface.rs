@@ -24,6 +24,20 @@ pub(crate) fn names_of(select: &SelectArgs) -> Result<&'static Interfaces, Error
     Ok(NAMES.get_or_init(|| interfaces))
 }
 
+/// Those of the network namespace in which the command runs.
+pub(crate) fn of_thread() -> &'static Interfaces {
+    NAMES.get_or_init(Interfaces::of_thread)
+}
+
+/// The number of an interface of this network namespace, by its name, its number, or as it is shown if
+/// it has no name.
+pub(crate) fn number(text: &str) -> Option<u32> {
+    let is_number = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = |text: &str| Some(text).filter(is_number)?.parse().ok();
+    let known = of_thread().index(text).or_else(|| number(text));
+    known.or_else(|| number(text.strip_prefix("if")?))
+}
+
 /// Reads a filter in which interfaces are called as they are there.
 pub(crate) fn filter(text: &str, select: &SelectArgs) -> Result<Filter, Error> {
     Filter::parse(text, names_of(select)?).or_else(|error| {

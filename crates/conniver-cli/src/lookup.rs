@@ -2,24 +2,34 @@
 
 use std::process::ExitCode;
 
-use sockdiag::{Lookup, SockDiag};
+use sockdiag::{Dump, Filter, Lookup, SockDiag, States, Tell};
 
 use crate::{
-    cli::LookupArgs, column::Row, error::Error, json, list::Long, output, process::Processes,
-    run::complain,
+    cli::LookupArgs, column::Row, error::Error, interface, json, list::Long, output,
+    process::Processes, run::complain,
 };
 
 pub(crate) fn run(arguments: &LookupArgs) -> Result<ExitCode, Error> {
-    let mut lookup = Lookup::new(arguments.local, arguments.remote);
+    let LookupArgs { local, remote, .. } = *arguments;
+    let mut lookup = Lookup::new(local.address, remote.address);
     if let Some(cookie) = arguments.cookie {
         lookup = lookup.cookie(cookie);
     }
-    if let Some(index) = arguments.interface {
+    let mut named = [arguments.interface, local.interface, remote.interface].into_iter().flatten();
+    let interface = named.next();
+    if named.any(|other| interface != Some(other)) {
+        return Err(Error::usage("a connection is bound to one interface, and here are two"));
+    }
+    if let Some(index) = interface {
         lookup = lookup.interface(index);
     }
+    interface::of_thread();
     let mut diag = SockDiag::open()?;
     let Some(entry) = diag.lookup(&lookup)? else {
-        complain(&format!("{lookup}: there is no such connection in this network namespace"));
+        let advice = advice(&mut diag, arguments, interface)?;
+        complain(&format!(
+            "{lookup}: there is no such connection in this network namespace{advice}"
+        ));
         return Ok(ExitCode::FAILURE);
     };
     let processes = arguments.process.then(Processes::scan).transpose()?;
@@ -37,4 +47,39 @@ pub(crate) fn run(arguments: &LookupArgs) -> Result<ExitCode, Error> {
         complain(&why);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What else would find a connection between these addresses: the kernel finds one that is bound to an
+/// interface only if it is asked for with that.
+fn advice(
+    diag: &mut SockDiag,
+    arguments: &LookupArgs,
+    interface: Option<u32>,
+) -> Result<String, Error> {
+    let (local, remote) = (arguments.local.address, arguments.remote.address);
+    let between = Filter::local_net(local.ip().to_canonical(), u8::MAX)
+        .and(Filter::remote_net(remote.ip().to_canonical(), u8::MAX))
+        .and(Filter::local_port(local.port()))
+        .and(Filter::remote_port(remote.port()));
+    let dump = Dump::new().states(States::ALL).tell(Tell::NOTHING).filter(&between);
+    let mut entries = diag.dump(&dump)?;
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        if arguments.cookie.is_some_and(|cookie| cookie != entry.cookie()) {
+            return Ok(format!(
+                "; the one between these addresses has cookie {:#x}",
+                entry.cookie()
+            ));
+        }
+        if let Some(index) = entry.interface().filter(|index| Some(*index) != interface) {
+            let end = entry.local_end(interface::names());
+            let name = interface::names().name(index);
+            let name = name.map_or_else(|| index.to_string(), |name| name.to_string());
+            return Ok(format!(
+                "; the one between these addresses is bound to {name}: add --interface {name}, or \
+                 write this machine's end as {end}"
+            ));
+        }
+    }
+    Ok(String::new())
 }

@@ -41,9 +41,9 @@ use condition::{Comparison, Condition, Net, Side};
 /// | condition | holds if |
 /// |---|---|
 /// | `state NAME`, `exclude NAME`, several in a row | the state is in the set that they make: one of `established` … or `all`, `connected`, `synchronized`, `bucket`, `big` |
-/// | `src HOST[:PORT]`, `dst HOST[:PORT]` | the address is in the network: `10.0.0.7`, `10/8`, `[2001:db8::]/32`, `*`; an IPv4 network also has the mapped addresses of IPv6 sockets |
+/// | `src HOST[:PORT]`, `dst HOST[:PORT]` | the address is in the network: `10.0.0.7`, `10/8`, `[2001:db8::]/32`, `*`; an IPv4 network also has the mapped addresses of IPv6 sockets; with `%INTERFACE` behind the address, or within its brackets, `dev INTERFACE`, too: `[fe80::1]%eth0:22` |
 /// | `sport OP :PORT`, `dport OP :PORT` | the port compares so; a number, or a name of `/etc/services` |
-/// | `dev INTERFACE` | it is bound to this network interface, a name or an index |
+/// | `dev INTERFACE` | it is bound to this network interface: a name, an index, or `if` with an index |
 /// | `fwmark MARK[/MASK]` | it has this mark |
 /// | `cgroup PATH` | it was made in this cgroup (version 2) |
 /// | `autobound` | the kernel chose its port |

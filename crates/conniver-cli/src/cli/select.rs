@@ -150,7 +150,12 @@ impl Network {
         };
         let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         let address: IpAddr = bare.unwrap_or(address).parse().map_err(|_| {
-            format!("{address:?} is not an IP address; names are not looked up here")
+            match address.split_once('%') {
+                Some((bare, name)) => format!(
+                    "{bare:?} is looked for without an interface here; filter for \"dev = {name}\", too"
+                ),
+                None => format!("{address:?} is not an IP address; names are not looked up here"),
+            }
         })?;
         let most = if address.is_ipv4() { 32 } else { 128 };
         let len = match len {

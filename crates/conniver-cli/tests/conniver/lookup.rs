@@ -18,10 +18,23 @@ fn a_connection_is_found_by_its_addresses() {
     let socket = check(printed(&["lookup", &local, &remote, "--json"]).trim_end());
     assert_eq!(socket["localAddr"], local);
     assert_eq!(socket["info"]["txBytes"], 4_000);
-    let cookie = format!("{:x}", tcpinfo::cookie(client).unwrap());
-    printed(&["lookup", &local, &remote, "--cookie", &cookie]);
+    let cookie = tcpinfo::cookie(client).unwrap();
+    assert!(text.contains(&format!(" cookie:{cookie:#x} ")), "{text}");
+    for cookie in [format!("{cookie:#x}"), cookie.to_string(), format!("sk:{cookie:x}")] {
+        printed(&["lookup", &local, &remote, "--cookie", &cookie]);
+        let filter = format!("cookie = {cookie}");
+        assert!(printed(&[&filter, "-c", "local", "-H"]).starts_with(&local), "{filter}");
+    }
+    let text = printed(&["dport", "=", &format!(":{}", scene.port()), "-H", "-c", "cookie"]);
+    let shown = text.trim();
+    printed(&["lookup", &local, &remote, "--cookie", shown]);
     let other = run(&["lookup", &local, &remote, "--cookie", "1"]);
     assert_eq!((other.code, &*other.stdout), (1, ""));
+    assert!(other.complaint().contains(&format!("cookie {cookie:#x}")), "{other:?}");
+    let long = run(&["lookup", &local, &remote, "--cookie", "0x1ffffffffffffffff"]);
+    assert!(long.code == 2 && long.stderr.contains("64 bits"), "{long:?}");
+    let long = run(&["cookie = 18446744073709551616"]);
+    assert!(long.code == 2 && long.stderr.contains("64 bits"), "{long:?}");
 }
 
 #[test]

@@ -16,7 +16,11 @@ use crate::{
     tool::{check, printed, run, sockets},
 };
 
-pub(crate) const ALL: &[(&str, fn())] = &[("ends_are_written_as_ss_writes_them", written)];
+pub(crate) const ALL: &[(&str, fn())] = &[
+    ("ends_are_written_as_ss_writes_them", written),
+    ("what_is_written_of_an_end_finds_it", read),
+    ("who_is_bound_is_found_or_it_is_said_how", found),
+];
 
 /// What `lo` is called here, and nowhere else.
 const NAME: &str = "the,loop";
@@ -167,4 +171,76 @@ fn written() {
     };
     assert_eq!(recorded, theirs.iter().map(unnamed).collect());
     check(printed(&["-a", "--format", "jsonl", "--limit", "1"]).trim_end());
+}
+
+fn read() {
+    let _scene = Scene::new();
+    let all = ss(&[]);
+    for (local, remote) in &all {
+        let filter = format!("src {local} and dst {remote}");
+        let found = listed(&[&filter]);
+        assert!(found.contains(&(local.clone(), remote.clone())), "{filter} has {found:?}");
+        let is_bound = |end: &str| end.contains('%');
+        let is_alike = |(other, _): &(String, String)| !is_bound(local) || is_bound(other);
+        assert!(found.iter().all(is_alike), "{filter} has {found:?}");
+        // As `ss` finds it.
+        let (address, interface) = match local.split_once('%') {
+            None => (local.clone(), None),
+            Some((address, rest)) => {
+                let (name, port) = rest.split_once(':').unwrap();
+                (format!("{address}:{port}"), Some(name))
+            }
+        };
+        let of_interface = interface.map_or(String::new(), |name| format!("and dev = {name}"));
+        // What is any to us is every address of the family to `ss`.
+        if !address.starts_with("0.0.0.0") && !address.starts_with("[::]") {
+            let theirs = ss(&[&format!("src {address} and dst {remote} {of_interface}")]);
+            assert_eq!(found, theirs, "{filter}");
+        }
+    }
+    // Other ways to write the same.
+    let linked = all.iter().find(|(local, _)| local.starts_with("[fe80::1]%"));
+    let Some((local, _)) = linked else { return };
+    let port = local.rsplit_once(':').unwrap().1;
+    let expected = listed(&[&format!("src {local}")]);
+    for end in ["[fe80::1%NAME]:PORT", "[fe80::1%1]:PORT", "[fe80::1]%if1:PORT", "[fe80::1]%1:PORT"]
+    {
+        let end = end.replace("NAME", NAME).replace("PORT", port);
+        assert_eq!(listed(&[&format!("src {end}")]), expected, "{end}");
+    }
+}
+
+fn found() {
+    let _scene = Scene::new();
+    let all: BTreeSet<_> =
+        ss(&[]).into_iter().filter(|(_, remote)| !remote.ends_with(":*")).collect();
+    assert!(all.iter().any(|(local, _)| local.contains('%')));
+    for (local, remote) in &all {
+        let socket = check(printed(&["lookup", local, remote, "--json"]).trim_end());
+        assert!(socket["localAddr"] == **local && socket["remoteAddr"] == **remote, "{socket:#}");
+        let Some((address, rest)) = local.split_once('%') else { continue };
+        let bare = format!("{address}{}", &rest[rest.find(':').unwrap()..]);
+        let missed = run(&["lookup", &bare, remote]);
+        assert_eq!((missed.code, &*missed.stdout), (1, ""), "{missed:?}");
+        let complaint = missed.complaint();
+        for part in [&format!("{bare} -> {remote}"), &format!("--interface {NAME},"), local] {
+            assert!(complaint.contains(part.as_str()), "{part} in {complaint}");
+        }
+        let port = bare.rsplit_once(':').unwrap().1;
+        for way in [&["--interface", NAME][..], &["--interface", "1"], &["--interface", "if1"]] {
+            printed(&[&["lookup", &*bare, &**remote], way].concat());
+        }
+        for end in [format!("{address}%1:{port}"), format!("{address}%if1:{port}")] {
+            printed(&["lookup", &end, remote]);
+        }
+        if let Some(six) = address.strip_suffix(']') {
+            printed(&["lookup", &format!("{six}%{NAME}]:{port}"), remote]);
+        }
+        let two = run(&["lookup", local, remote, "--interface", "77"]);
+        assert!(two.code == 2 && two.complaint().contains("two"), "{two:?}");
+        let other = run(&["lookup", &bare, remote, "--interface", "77"]);
+        assert!(other.code == 1 && other.complaint().contains(NAME), "{other:?}");
+    }
+    let unknown = run(&["lookup", "127.0.0.1%lo:80", "127.0.0.1:9"]);
+    assert!(unknown.code == 2 && unknown.stderr.contains("ip link"), "{unknown:?}");
 }

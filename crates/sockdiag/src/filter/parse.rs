@@ -1,6 +1,7 @@
 //! The language of `ss`, read from the left.
 
 use std::{
+    borrow::Cow,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     ops::Range,
 };
@@ -190,6 +191,8 @@ impl<'a> Parser<'a> {
         let expected = "expected an address, such as 10.0.0.7, 10.0.0.0/8:443, [::1]:443 or *";
         let word = self.word(expected)?;
         let text = self.without_family(&word)?;
+        let (text, interface) = self.without_interface(text, &word.place)?;
+        let text = &*text;
         let error = |parser: &Self, message: &str| Err(parser.error(word.place.clone(), message));
         let mut net = None;
         let port;
@@ -251,6 +254,9 @@ impl<'a> Parser<'a> {
         if let Some(port) = self.port_number(port, &word.place)? {
             node = node.and(Node::Is(Condition::Port(side, Comparison::Equal, port)));
         }
+        if let Some(index) = interface {
+            node = node.and(Node::Is(Condition::Interface(index)));
+        }
         Ok(if is_equal { node } else { node.not() })
     }
 
@@ -268,6 +274,31 @@ impl<'a> Parser<'a> {
             return Err(self.error(word.place.clone(), expected));
         }
         Ok(&word.text)
+    }
+
+    /// Takes the interface out, which sockets that are bound to one have behind a `%`: behind the address
+    /// as `ss` prints it, or within the brackets (RFC 4007).
+    fn without_interface<'w>(
+        &self,
+        text: &'w str,
+        place: &Range<usize>,
+    ) -> Result<(Cow<'w, str>, Option<u32>), FilterError> {
+        let Some((before, rest)) = text.split_once('%') else {
+            return Ok((Cow::Borrowed(text), None));
+        };
+        let end = rest.find([']', '/', ':']).unwrap_or(rest.len());
+        let (name, behind) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        match self.interface_named(name) {
+            Some(index) => Ok((Cow::Owned(format!("{before}{behind}")), Some(index))),
+            None => Err(self.error(place.clone(), NO_INTERFACE)),
+        }
+    }
+
+    /// By its name, by its index, or as `ss` writes an index whose name is not known.
+    fn interface_named(&self, name: &str) -> Option<u32> {
+        let number = |text| u32::try_from(whole(text)?).ok();
+        let known = self.names.interface(name).or_else(|| number(name));
+        known.or_else(|| number(name.strip_prefix("if")?))
     }
 
     fn fits_family(&self, word: &Word, net: Option<Net>) -> Result<(), FilterError> {
@@ -319,10 +350,8 @@ impl<'a> Parser<'a> {
     fn interface(&mut self) -> Result<Node, FilterError> {
         let is_equal = self.equality()?;
         let word = self.word("expected a network interface, such as eth0 or 2")?;
-        let number = || u32::try_from(whole(&word.text)?).ok();
-        let Some(index) = self.names.interface(&word.text).or_else(number) else {
-            let expected = "expected a network interface that is here, or its index";
-            return Err(self.error(word.place, expected));
+        let Some(index) = self.interface_named(&word.text) else {
+            return Err(self.error(word.place, NO_INTERFACE));
         };
         Ok(turned(Condition::Interface(index), is_equal))
     }
@@ -496,6 +525,8 @@ impl<'a> Parser<'a> {
         FilterError::new(self.text, place, expected)
     }
 }
+
+const NO_INTERFACE: &str = "expected a network interface that is here, or its index";
 
 fn turned(condition: Condition, is_equal: bool) -> Node {
     let node = Node::Is(condition);

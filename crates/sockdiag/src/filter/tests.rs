@@ -85,6 +85,7 @@ fn what_ss_reads_is_read() {
         ("dev lo", "dev = 1"),
         ("dev != eth0", "not dev = 2"),
         ("dev 7", "dev = 7"),
+        ("dev if7", "dev = 7"),
         ("fwmark 5", "fwmark = 0x5"),
         ("fwmark != 0x01/0x03", "not fwmark = 0x1/0x3"),
         (r"cgroup = /a\ b\(c\)", "cgroup_id = 77"),
@@ -117,6 +118,34 @@ fn what_ss_reads_is_read() {
         ("not sport = :1 or sport = :2", "not sport = :1 or sport = :2"),
         ("not(sport = :1 or sport = :2)", "not ( sport = :1 or sport = :2 )"),
         ("(((autobound)))", "autobound"),
+    ] {
+        let filter = read(text);
+        assert_eq!(filter.to_string(), shown, "{text:?}");
+        assert_eq!(read(shown), filter, "{text:?}");
+    }
+}
+
+/// `ss` prints these, and reads none of them.
+#[test]
+fn what_ss_prints_of_an_interface_is_read() {
+    for (text, shown) in [
+        ("src [fe80::1]%lo:22", "src = [fe80::1] and sport = :22 and dev = 1"),
+        ("src [fe80::1%lo]:22", "src = [fe80::1] and sport = :22 and dev = 1"),
+        ("src [fe80::1%1]:22", "src = [fe80::1] and sport = :22 and dev = 1"),
+        ("src [fe80::1]%if7:22", "src = [fe80::1] and sport = :22 and dev = 7"),
+        ("src [fe80::1]%eth0", "src = [fe80::1] and dev = 2"),
+        ("src fe80::1%eth0", "src = [fe80::1] and dev = 2"),
+        ("src fe80::%eth0/64", "src = [fe80::/64] and dev = 2"),
+        ("src [fe80::%eth0/64]:ssh", "src = [fe80::/64] and sport = :22 and dev = 2"),
+        ("dst 127.0.0.1%lo", "dst = 127.0.0.1 and dev = 1"),
+        ("dst != 127.0.0.1%lo:80", "not ( dst = 127.0.0.1 and dport = :80 and dev = 1 )"),
+        ("src 127/8%lo:80", "src = 127.0.0.0/8 and sport = :80 and dev = 1"),
+        ("src 127%lo/8:80", "src = 127.0.0.0/8 and sport = :80 and dev = 1"),
+        ("src inet:0.0.0.0%eth0:*", "family = inet and src = 0.0.0.0 and dev = 2"),
+        ("src *%lo:80", "sport = :80 and dev = 1"),
+        ("src *%lo", "dev = 1"),
+        ("src [::]%lo:80", "src = [::] and sport = :80 and dev = 1"),
+        ("src [::ffff:10.0.0.1]%lo:80", "src = [::ffff:10.0.0.1] and sport = :80 and dev = 1"),
     ] {
         let filter = read(text);
         assert_eq!(filter.to_string(), shown, "{text:?}");
@@ -177,6 +206,11 @@ fn an_error_points_at_the_place_and_says_what_was_expected() {
         ("src unix:/tmp/x", "unix:/tmp/x", "TCP"),
         ("src > 10.0.0.1", ">", "= or !="),
         ("dev nosuch", "nosuch", "interface"),
+        ("dev if", "if", "interface"),
+        ("src 127.0.0.1%nosuch:80", "127.0.0.1%nosuch:80", "interface"),
+        ("src [fe80::1]%:80", "[fe80::1]%:80", "interface"),
+        ("src [fe80::1%lo]%lo:80", "[fe80::1%lo]%lo:80", "expected"),
+        ("src 1%2%3", "1%2%3", "interface"),
         ("fwmark x", "x", "mark"),
         ("cgroup /nowhere", "/nowhere", "cgroup"),
         ("state opened", "opened", "state"),
@@ -482,7 +516,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_read_or_refused(text in "[ a-z0-9=!<>:/.*()\\[\\]&|\\\\µ]{0,60}") {
+    fn any_text_is_read_or_refused(text in "[ a-z0-9=!<>:/.*%()\\[\\]&|\\\\µ]{0,60}") {
         if let Ok(filter) = Filter::parse(&text, &Named) {
             prop_assert_eq!(read(&filter.to_string()), filter);
         }
