@@ -20,6 +20,7 @@ pub(crate) trait Put {
 
     fn put_number(&mut self, number: u64);
 
+    /// With `0x` in front, for it may have no other letters.
     fn put_hex(&mut self, number: u64);
 
     /// With exactly this many decimals, of a number of that fraction: 1234 with 2 is `12.34`.
@@ -103,6 +104,7 @@ impl Put for Vec<u8> {
                 break;
             }
         }
+        self.put("0x");
         self.extend_from_slice(&digits[start..]);
     }
 
@@ -268,7 +270,7 @@ mod tests {
         for step in 0..64 {
             for number in [number, number - 1, number + 1, 10_u64.pow(step % 20) - 1] {
                 assert_eq!(text(|out| out.put_number(number)), number.to_string());
-                assert_eq!(text(|out| out.put_hex(number)), format!("{number:x}"));
+                assert_eq!(text(|out| out.put_hex(number)), format!("{number:#x}"));
             }
             number = number.wrapping_mul(3).max(1);
         }

@@ -1,8 +1,8 @@
 //! What the kernel tells of one TCP connection of this host, whoever owns it.
 //!
 //! `cargo run -p sockdiag --example lookup -- LOCAL REMOTE [COOKIE]`, with addresses as `ss -tn` shows
-//! them and the cookie in hexadecimal, as `ss -te` does. Without arguments a connection of the
-//! program's own.
+//! them and the cookie in decimal, or behind `0x` the digits that `ss -te` shows. Without arguments a
+//! connection of the program's own.
 //!
 //! Exits with 0 if there is the connection, 1 if there is none, 2 if the arguments are wrong, 3 if the
 //! kernel could not be asked.
@@ -16,7 +16,7 @@ use std::{
 use sockdiag::{Entry, Interfaces, Lookup, SockDiag};
 
 const USAGE: &str =
-    "usage: lookup [LOCAL REMOTE [COOKIE]], such as 10.0.0.1:443 10.0.0.7:51534 1e93";
+    "usage: lookup [LOCAL REMOTE [COOKIE]], such as 10.0.0.1:443 10.0.0.7:51534 0x1e93";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -60,8 +60,11 @@ fn parse(arguments: &[String]) -> Result<Lookup, String> {
     match arguments {
         [local, remote] => Ok(Lookup::new(address(local)?, address(remote)?)),
         [local, remote, cookie] => {
-            let number = u64::from_str_radix(cookie, 16)
-                .map_err(|_| format!("{cookie:?} is not a cookie in hexadecimal"))?;
+            let number = match cookie.strip_prefix("0x") {
+                Some(digits) => u64::from_str_radix(digits, 16),
+                None => cookie.parse(),
+            };
+            let number = number.map_err(|error| format!("{cookie:?} is not a cookie: {error}"))?;
             Ok(Lookup::new(address(local)?, address(remote)?).cookie(number))
         }
         others => Err(format!("two addresses are needed, not {} arguments", others.len())),
@@ -87,7 +90,7 @@ fn print(entry: &Entry<'_>) {
     line("state", &entry.state());
     line("local", &entry.local_end(&Interfaces::of_thread()));
     line("remote", &entry.remote_end());
-    line("cookie", &format_args!("{:x}", entry.cookie()));
+    line("cookie", &format_args!("{:#x}", entry.cookie()));
     let fact = |name: &str, value: Option<&dyn Debug>| {
         if let Some(value) = value {
             println!("{name:24} {value:?}");

@@ -501,7 +501,7 @@ impl fmt::Debug for Entry<'_> {
             .field("local_addr", &self.local_addr())
             .field("remote_addr", &self.remote_addr())
             .field("interface", &self.interface())
-            .field("cookie", &format_args!("{:x}", self.cookie()))
+            .field("cookie", &format_args!("{:#x}", self.cookie()))
             .field("uid", &self.uid())
             .field("inode", &self.inode())
             .field("rqueue", &self.rqueue())

@@ -17,7 +17,7 @@ use tcpinfo::State;
 /// let local = "[::ffff:10.0.0.1]:443".parse().unwrap(); // as a socket of both protocols has it
 /// let remote = "10.0.0.7:51534".parse().unwrap();
 /// let lookup = Lookup::new(local, remote).cookie(0x1e93);
-/// assert_eq!(lookup.to_string(), "[::ffff:10.0.0.1]:443 -> 10.0.0.7:51534 with cookie 1e93");
+/// assert_eq!(lookup.to_string(), "[::ffff:10.0.0.1]:443 -> 10.0.0.7:51534 with cookie 0x1e93");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Lookup {
@@ -100,7 +100,7 @@ impl fmt::Display for Lookup {
             write!(f, " on interface {interface}")?;
         }
         match self.cookie {
-            Some(cookie) => write!(f, " with cookie {cookie:x}"),
+            Some(cookie) => write!(f, " with cookie {cookie:#x}"),
             None => Ok(()),
         }
     }

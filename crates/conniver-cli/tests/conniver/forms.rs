@@ -73,7 +73,7 @@ fn numbers_are_what_the_descriptor_tells() {
         let info = tcpinfo::TcpInfo::read(stream).unwrap();
         let local = stream.local_addr().unwrap().to_string();
         let row = rows.iter().find(|row| row[0] == local).unwrap();
-        assert_eq!(row[1], format!("{:x}", tcpinfo::cookie(stream).unwrap()));
+        assert_eq!(row[1], format!("{:#x}", tcpinfo::cookie(stream).unwrap()));
         assert_eq!(row[2], info.tx_bytes().unwrap().to_string());
         assert_eq!(row[3], info.rx_bytes().unwrap().to_string());
         assert_eq!(row[4], info.retransmitted_segs().unwrap().to_string());

@@ -171,7 +171,7 @@ lines = [json.loads(line) for line in open(sys.argv[1] + '/jsonl')]
 array = json.load(open(sys.argv[1] + '/json'))
 rows = list(csv.DictReader(open(sys.argv[1] + '/csv', newline='')))
 assert len(lines) == len(array) == len(rows) == 4, (len(lines), len(array), len(rows))
-by_cookie = {format(line['cookie'], 'x'): line for line in lines}
+by_cookie = {hex(line['cookie']): line for line in lines}
 for row in rows:
     line = by_cookie[row['cookie']]
     assert None not in row and None not in row.values(), row

@@ -70,7 +70,7 @@ fn whose() {
         let columns = ["--format", "csv", "--columns", "cookie", "--refresh", "0"];
         Life::with_header(&[&columns[..], &whose].concat())
     };
-    let hexadecimal = |stream: &TcpStream| format!("{:x}\n", tcpinfo::cookie(stream).unwrap());
+    let hexadecimal = |stream: &TcpStream| format!("{:#x}\n", tcpinfo::cookie(stream).unwrap());
     let (client, server) = connect(&listener);
     let (other_client, other_server) = connect(&listener);
     // Two programs hold this one.

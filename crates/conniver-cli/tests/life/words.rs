@@ -102,7 +102,7 @@ fn columns() {
         }
     };
     let cells: Vec<_> = line.split_whitespace().collect();
-    assert_eq!(cells, ["local_close", &local, &format!("{cookie:x}")]);
+    assert_eq!(cells, ["local_close", &local, &format!("{cookie:#x}")]);
     life.signal(libc::SIGTERM);
     life.finish();
     let output = command(&["--columns", "help"]).output().unwrap();

@@ -101,7 +101,7 @@ fn long(file: &str, theirs: &[Shown]) {
     let mut cookie = 0;
     for line in text.lines() {
         if !line.starts_with(' ') {
-            let word = line.split_whitespace().find_map(|word| word.strip_prefix("cookie:"));
+            let word = line.split_whitespace().find_map(|word| word.strip_prefix("cookie:0x"));
             cookie = u64::from_str_radix(word.unwrap(), 16).unwrap();
         }
         let all = sockets.entry(cookie).or_default();

@@ -219,7 +219,7 @@ const fn text(name: &'static str, tell: Tell, doc: &'static str, read: ReadText)
 static FACTS: &[FilterFact] = &[
     number("uid", &[], FilterUnit::Number, Tell::NOTHING, "The user that made the socket.", |entry| entry.uid().map(Raw::raw)),
     number("inode", &[], FilterUnit::Number, Tell::NOTHING, "The socket's inode, as /proc/PID/fd shows it.", |entry| entry.inode().map(Raw::raw)),
-    number("cookie", &[], FilterUnit::Number, Tell::NOTHING, "The kernel's own identity of the socket; ss shows it in hexadecimal digits.", |entry| Some(entry.cookie())),
+    number("cookie", &[], FilterUnit::Number, Tell::NOTHING, "The kernel's own identity of the socket: 0x1e93, 7827 or, as ss shows it, sk:1e93.", |entry| Some(entry.cookie())),
     number("cgroup_id", &[], FilterUnit::Number, Tell::NOTHING, "The cgroup (version 2) in which the socket was made: the inode of its directory.", |entry| entry.cgroup_id()),
     number("rqueue", &["recvq"], FilterUnit::Bytes, Tell::NOTHING, "Unread bytes; of a listener the connections that wait.", |entry| full(entry).map(|entry| entry.rqueue().into())),
     number("wqueue", &["sendq"], FilterUnit::Bytes, Tell::NOTHING, "Bytes that are not acknowledged; of a listener its limit.", |entry| full(entry).map(|entry| entry.wqueue().into())),

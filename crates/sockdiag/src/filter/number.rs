@@ -17,6 +17,14 @@ pub(super) fn whole(text: &str) -> Option<u64> {
     if is_plain { u64::from_str_radix(digits, radix).ok() } else { None }
 }
 
+/// Whether it would be a whole number, if there were more than 64 bits.
+pub(super) fn is_too_long(text: &str) -> bool {
+    let hex = ["0x", "0X", "sk:"].into_iter().find_map(|prefix| text.strip_prefix(prefix));
+    let (digits, radix) = hex.map_or((text, 10), |digits| (digits, 16));
+    let is_number = !digits.is_empty() && digits.chars().all(|digit| digit.is_digit(radix));
+    is_number && u64::from_str_radix(digits, radix).is_err()
+}
+
 /// Suffixes and how many of the smallest unit each is.
 type Scale = &'static [(&'static str, u64)];
 

@@ -12,7 +12,7 @@ use super::{
     error::FilterError,
     fact::{Fact, FilterFact, FilterUnit, Wanted},
     names::FilterNames,
-    number::whole,
+    number::{is_too_long, whole},
 };
 use crate::States;
 
@@ -401,10 +401,13 @@ impl<'a> Parser<'a> {
         let place = begin..self.place;
         let expected = fact.0.unit.expected();
         let word = self.word(&format!("expected {expected}"))?;
+        let misfit = |parser: &Self| {
+            let expected =
+                if is_too_long(&word.text) { "a number of at most 64 bits" } else { expected };
+            Err(parser.error(word.place.clone(), format!("expected {expected}")))
+        };
         if fact.0.name == "cgroup_id" && comparison.is_of_equality() {
-            let Some(id) = whole(&word.text) else {
-                return Err(self.error(word.place, format!("expected {expected}")));
-            };
+            let Some(id) = whole(&word.text) else { return misfit(self) };
             return Ok(turned(Condition::Cgroup(id), comparison == Comparison::Equal));
         }
         let wanted = match fact.0.unit {
@@ -412,9 +415,16 @@ impl<'a> Parser<'a> {
                 return Err(self.error(place, "expected = or !=, for this is a name"));
             }
             FilterUnit::Text => Wanted::Text(word.text.into()),
+            // As `ss` shows it.
+            FilterUnit::Number if fact.0.name == "cookie" && word.text.starts_with("sk:") => {
+                match whole(&word.text.replacen("sk:", "0x", 1)) {
+                    Some(number) => Wanted::Number(number),
+                    None => return misfit(self),
+                }
+            }
             unit => match unit.parse(&word.text) {
                 Some(number) => Wanted::Number(number),
-                None => return Err(self.error(word.place, format!("expected {expected}"))),
+                None => return misfit(self),
             },
         };
         Ok(Node::Is(Condition::Fact(fact, comparison, wanted)))
