@@ -46,7 +46,7 @@ use condition::{Comparison, Condition, Net, Side};
 /// | `dev INTERFACE` | it is bound to this network interface: a name, an index, or `if` with an index |
 /// | `fwmark MARK[/MASK]` | it has this mark |
 /// | `cgroup PATH` | it was made in this cgroup (version 2) |
-/// | `autobound` | the kernel chose its port |
+/// | `autobound` | nobody chose its local port for it; see [below](#ports-that-nobody-chose) |
 /// | `family inet`, `family inet6` | it is a socket of this protocol |
 /// | `FACT OP VALUE` | the kernel tells so of it: `rtt > 100ms`, `rqueue > 1M`, `uid = 1000`, `cc = bbr`; [`FilterFact::all`] has them all |
 ///
@@ -71,6 +71,14 @@ use condition::{Comparison, Condition, Net, Side};
 /// known to the kernel alone: `autobound`, and the mark of a program without `CAP_NET_ADMIN`.
 /// [`matches`](Self::matches) takes them for not known; a list answers with an error where the kernel
 /// cannot apply them.
+///
+/// # Ports that nobody chose
+///
+/// `autobound` holds, as the kernel has it, of every socket that was not itself bound to a port by its
+/// number: clients, listeners at a port of the kernel's choice, and connections that were accepted,
+/// whatever their listener was bound to. `ss` asks the kernel for the same, but then leaves out what has
+/// a port outside of `net.ipv4.ip_local_port_range`, so that it shows fewer. What it shows is
+/// `autobound sport >= :32768 sport <= :60999`, with the numbers of that range.
 ///
 /// # Limits
 ///

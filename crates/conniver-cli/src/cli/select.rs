@@ -14,7 +14,10 @@ pub(crate) struct SelectArgs {
     /// A filter in the language of ss, such as: dport = :443 and dst 10.0.0.0/8
     ///
     /// With "state" and the name of a state, or of a group of them, in front. Terms: src, dst, sport,
-    /// dport, dev, fwmark, cgroup, autobound; joined by and, or, not and parentheses.
+    /// dport, dev, fwmark, cgroup, autobound; joined by and, or, not and parentheses. Behind "src" and
+    /// "dst" an end may stand as it is shown: 127.0.0.1%lo:80. "autobound" has all that nobody bound to a
+    /// port by its number, as the kernel has it, accepted connections included; ss leaves out of these
+    /// what is outside of net.ipv4.ip_local_port_range.
     #[arg(value_name = "FILTER", num_args = 0..)]
     pub(crate) filter: Vec<String>,
 

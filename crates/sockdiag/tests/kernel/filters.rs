@@ -24,6 +24,7 @@ pub(crate) fn tests() -> Vec<Test> {
         test("what_a_filter_asks_for_is_told_though_the_list_does_not", told),
         test("who_may_not_see_marks_is_told_so", marks),
         test("what_only_the_kernel_knows_is_asked_of_it_alone", autobound),
+        Test { name: "ss_leaves_ports_out_that_nobody_chose", needs: ss, run: autobound_of_ss },
         test("a_list_of_one_family_and_a_filter_of_the_other_is_empty", families),
     ]
 }
@@ -295,6 +296,39 @@ fn autobound() {
     let error = diag.dump(&Dump::new().filter(&filter)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BadQuestion);
     assert!(error.to_string().contains("autobound"), "{error}");
+}
+
+/// The kernel's answer to both is the same, and `ss` then looks at the ports.
+fn autobound_of_ss() {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+    let (low, high) = range.trim().split_once('\t').unwrap();
+    let below = (1024..low.parse().unwrap()).rev();
+    let listener = below.filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).next();
+    let listener = listener.expect("a port that is free");
+    let port = listener.local_addr().unwrap().port();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    let [of_client, of_server] = [&client, &server].map(|one| tcpinfo::cookie(one).unwrap());
+    // Beside what is left of others at this port.
+    let is_ours = |cookie: &u64| [of_client, of_server].contains(cookie);
+    let ours = |text: &str| -> BTreeSet<u64> {
+        let filter = text.parse().unwrap();
+        let mut diag = SockDiag::open().unwrap();
+        let mut entries = diag.dump(&Dump::new().filter(&filter)).unwrap();
+        let mut found = BTreeSet::new();
+        while let Some(entry) = entries.next() {
+            found.extend(Some(entry.unwrap().cookie()).filter(is_ours));
+        }
+        found
+    };
+    let theirs = |text: &str| -> BTreeSet<u64> {
+        let shown = super::shown::ss(&["-ta", text]);
+        shown.into_iter().map(|shown| shown.cookie).filter(is_ours).collect()
+    };
+    let text = format!("( sport = :{port} or dport = :{port} ) autobound");
+    assert_eq!(ours(&text), [of_client, of_server].into(), "who accepted is there, too");
+    assert_eq!(theirs(&text), [of_client].into());
+    assert_eq!(ours(&format!("{text} sport >= :{low} sport <= :{high}")), [of_client].into());
 }
 
 fn families() {
