@@ -31,7 +31,9 @@ pub(crate) struct ListArgs {
 
     /// The columns of the table, or of csv; "help" lists them
     ///
-    /// A "+" in front adds to those that are shown anyway.
+    /// A "+" in front adds to those that are shown anyway. Those that are named are all shown, also where
+    /// the terminal breaks their lines; before that, names of programs are cut, with "…". What does not
+    /// go to a terminal is never cut.
     #[arg(help_heading = SHOWN, short, long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) columns: Vec<String>,
 

@@ -1,10 +1,11 @@
 //! Lines of columns.
 //!
-//! A terminal gets as many of the usual columns as fit, each as wide as its widest cell. Elsewhere all
-//! are shown, and when there are very many sockets the first thousands decide how wide the columns
-//! are, so that the rest can be written as it comes.
+//! A terminal gets as many of the usual columns as fit, each as wide as its widest cell; of columns that
+//! were asked for by name all, where names of programs are cut before a line is broken. Elsewhere all
+//! are shown whole, and when there are very many sockets the first thousands decide how wide the
+//! columns are, so that the rest can be written as it comes.
 
-use std::io::Write as _;
+use std::{borrow::Cow, io::Write as _};
 
 use anstyle::{AnsiColor, Style};
 
@@ -61,11 +62,12 @@ impl Table {
             let (cell, behind) = behind.split_at_checked(len).unwrap_or((behind, &[]));
             rest = behind;
             let Some(width) = width else { continue };
+            let cell = self.fit(column, cell, *width);
             if self.has_color {
-                let style = style(column, cell);
-                line.put_styled(cell, *width, column.unit, style, out);
+                let style = style(column, &cell);
+                line.put_styled(&cell, *width, column.unit, style, out);
             } else {
-                line.put(cell, *width, column.unit, out);
+                line.put(&cell, *width, column.unit, out);
             }
         }
         out.push(b'\n');
@@ -80,6 +82,10 @@ impl Table {
             put_spaces(owed, out);
             let start = out.len();
             (column.value)(row).put_short(out, column.unit);
+            if let Cow::Owned(cut) = self.fit(column, &out[start..], *width) {
+                out.truncate(start);
+                out.extend_from_slice(&cut);
+            }
             let padding = width.saturating_sub(shown_width(&out[start..]));
             owed = GAP;
             if column.unit == Unit::Text {
@@ -92,6 +98,31 @@ impl Table {
             }
         }
         out.push(b'\n');
+    }
+
+    /// A cell as it fits its column: on a terminal, where names of programs are cut.
+    #[inline]
+    fn fit<'a>(&self, column: &Column, cell: &'a [u8], width: usize) -> Cow<'a, [u8]> {
+        if self.width.is_none() || !is_free(column) || shown_width(cell) <= width {
+            return Cow::Borrowed(cell);
+        }
+        let mut cut = Vec::with_capacity(width + 2);
+        let mut used = 0;
+        for c in cell.utf8_chunks().flat_map(|chunk| chunk.valid().chars()) {
+            used += char_width(c);
+            if used >= width {
+                break;
+            }
+            cut.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        cut.extend_from_slice("…".as_bytes());
+        Cow::Owned(cut)
+    }
+
+    /// The least that is left of a column whose cells are cut.
+    fn least_width(&self, column: &Column) -> usize {
+        let heading = if self.has_header { column.heading.chars().count() } else { 0 };
+        heading.max(LEAST_CUT)
     }
 
     /// The names of the columns.
@@ -114,10 +145,20 @@ impl Table {
 
     /// Which columns are shown: on a terminal as many as fit of those that have something to show.
     pub(crate) fn layout(&self, extents: &[Extent]) -> Layout {
-        let all = extents.iter().map(|extent| Some(extent.width));
-        let Some(most) = self.width.filter(|_| self.may_omit) else {
-            return Layout { widths: all.collect() };
-        };
+        let mut widths: Vec<_> = extents.iter().map(|extent| extent.width).collect();
+        let all = |widths: Vec<_>| Layout { widths: widths.into_iter().map(Some).collect() };
+        let Some(most) = self.width else { return all(widths) };
+        if !self.may_omit {
+            let whole: usize = extents.iter().map(|extent| extent.width + GAP).sum();
+            let mut excess = whole.saturating_sub(GAP + most);
+            let free = self.columns.iter().zip(&mut widths).rev();
+            for (column, width) in free.filter(|(column, _)| is_free(column)) {
+                let cut = excess.min(width.saturating_sub(self.least_width(column)));
+                *width -= cut;
+                excess -= cut;
+            }
+            return all(widths);
+        }
         let mut used = 0;
         let shown = |(place, extent): (usize, &Extent)| {
             if place < LEAST_COLUMNS {
@@ -127,10 +168,12 @@ impl Table {
             if !extent.is_filled {
                 return None;
             }
-            used += extent.width;
-            let is_fitting = used <= most;
-            used += GAP;
-            is_fitting.then_some(extent.width)
+            let left = most.saturating_sub(used);
+            used += extent.width + GAP;
+            let is_cut = self.columns.get(place).is_some_and(|column| {
+                is_free(column) && (self.least_width(column)..extent.width).contains(&left)
+            });
+            if is_cut { Some(left) } else { Some(extent.width).filter(|width| *width <= left) }
         };
         Layout { widths: extents.iter().enumerate().map(shown).collect() }
     }
@@ -146,6 +189,14 @@ pub(crate) struct Extent {
 
 /// Without state and addresses a socket cannot be told from others.
 const LEAST_COLUMNS: usize = 3;
+
+/// Of names that are cut, at least so much is left.
+const LEAST_CUT: usize = 8;
+
+/// Whether it holds names of programs, of which there is no end.
+fn is_free(column: &Column) -> bool {
+    column.needs_holders && column.unit == Unit::Text
+}
 
 /// How wide the columns are that are shown.
 #[derive(Clone, Debug, Default)]
@@ -295,6 +346,42 @@ mod tests {
         assert_eq!(shown(true, Some(65)), 3);
         assert_eq!(shown(true, Some(1)), 3);
         assert_eq!(shown(false, Some(1)), 5);
+    }
+
+    #[test]
+    fn names_of_programs_are_cut_before_a_line_is_broken() {
+        let names = ["state", "process", "local", "command"];
+        let extents = extents(&[6, 30, 14, 20]);
+        let widths = |may_omit, width| {
+            let layout = table(&names, may_omit, width).layout(&extents);
+            layout.widths.into_iter().map(Option::unwrap_or_default).collect::<Vec<_>>()
+        };
+        assert_eq!(widths(false, None), [6, 30, 14, 20]);
+        assert_eq!(widths(false, Some(76)), [6, 30, 14, 20]);
+        assert_eq!(widths(false, Some(75)), [6, 30, 14, 19], "the last first");
+        assert_eq!(widths(false, Some(64)), [6, 30, 14, 8]);
+        assert_eq!(widths(false, Some(60)), [6, 26, 14, 8]);
+        assert_eq!(widths(false, Some(20)), [6, 8, 14, 8], "all are shown");
+        assert_eq!(widths(true, Some(65)), [6, 30, 14, 9]);
+        assert_eq!(widths(true, Some(63)), [6, 30, 14, 0], "as few say nothing");
+
+        let mut table = table(&["command", "state"], false, Some(20));
+        table.has_header = false;
+        let layout = Layout { widths: vec![Some(8), Some(6)] };
+        let mut out = Vec::new();
+        for name in ["12345678", "123456789", "日本日本日", "é23456789"] {
+            table.put_line(&cells(&[name, "a long word"]), &layout, &mut out);
+        }
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(
+            text,
+            "12345678  a long word\n1234567…  a long word\n日本日…   a long word\n\
+             é234567…  a long word\n"
+        );
+        table.width = None;
+        let mut out = Vec::new();
+        table.put_line(&cells(&["123456789", "X"]), &layout, &mut out);
+        assert_eq!(out, b"123456789  X\n", "elsewhere nothing is cut");
     }
 
     #[test]

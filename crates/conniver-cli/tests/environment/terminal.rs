@@ -35,6 +35,9 @@ pub(crate) fn the_table_fits() {
             "{shown}"
         );
     }
+    // A program that another test just starts holds what this one holds for a moment.
+    let is_cut = (0..20).any(|_| is_cut_at_names(&scene.port(), program));
+    assert!(is_cut, "names of programs are not cut");
     // The long view is broken at words.
     let screen = screen(folder.path(), 80, &format!("{program} -i --local-port {}", scene.port()));
     for line in screen.lines().filter(|line| !line.trim().is_empty()) {
@@ -43,6 +46,23 @@ pub(crate) fn the_table_fits() {
             || line.starts_with("status ");
         assert!(is_part, "{line:?} in {screen}");
     }
+}
+
+/// Whether of columns that are named all are there, and names of programs cut, at a width that lacks
+/// three places.
+fn is_cut_at_names(port: &str, program: &str) -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    let chosen = format!("{program} -p --port {port} -c state,local,remote,process");
+    let whole = screen(folder.path(), 200, &chosen);
+    assert!(!whole.contains('…'), "{whole}");
+    let widest = whole.lines().map(|line| line.trim_end().chars().count()).max().unwrap();
+    let width = widest - 3;
+    let cut = screen(folder.path(), width, &chosen);
+    let is_alike = |(whole, cut): (&str, &str)| match cut.trim_end().strip_suffix('…') {
+        Some(begin) => whole.starts_with(begin) && begin.chars().count() + 1 == width,
+        None => cut.trim_end() == whole.trim_end(),
+    };
+    cut.contains('…') && whole.lines().zip(cut.lines()).all(is_alike)
 }
 
 /// What a terminal of this width shows when the command has ended.
