@@ -154,6 +154,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no sockets of datagrams")]
     fn a_name_is_of_the_interface() {
         let interfaces = Interfaces::of_thread();
         let Some(index) = interfaces.index("lo") else { return };

@@ -201,6 +201,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no openat")]
     fn the_kernel_says_in_which_namespace_this_is() {
         let proc = open().unwrap();
         let proc = proc.as_fd();

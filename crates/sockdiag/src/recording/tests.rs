@@ -129,7 +129,8 @@ fn a_recording_says_when_and_where_it_was_made() {
 fn facts_are_read_as_of_the_kernel_that_told_them() {
     // The last word of Linux 7.0 lies where that of 6.18 does, and means something else.
     let mut info = vec![0; 280];
-    (info[0], info[276]) = (1, 1);
+    info[0] = 1;
+    info[276..278].copy_from_slice(&1u16.to_ne_bytes());
     let mut file = recorded(&[socket(2, 1, 1, &[(2, info)])]);
     let release = file.windows(8).position(|part| part == MAGIC).unwrap() + RELEASE;
     let facts = |file: &[u8]| {

@@ -17,7 +17,7 @@ const EOPNOTSUPP: i32 = 95;
 /// A socket in this state, whose cookie ends in this number.
 fn numbered(state: u8, number: u8) -> Vec<u8> {
     let mut bytes = socket(state);
-    bytes[44] = number;
+    bytes[44..48].copy_from_slice(&u32::from(number).to_ne_bytes());
     bytes
 }
 
