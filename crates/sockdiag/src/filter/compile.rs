@@ -71,6 +71,12 @@ pub(super) fn compile(filter: &Filter) -> Result<Compiled, &'static str> {
         }
         let (plan, is_exact) = Plan::of(node, is_turned);
         asked.push(plan);
+        // Older kernels (5.10) do not tell the mark of a connection in TIME_WAIT, and compare zero.
+        let may_compare_untold =
+            |condition: &Condition| matches!(condition, Condition::Mark { .. });
+        let has_autobound = |condition: &Condition| matches!(condition, Condition::Autobound);
+        let is_exact =
+            is_exact && (!node.mentions(&may_compare_untold) || node.mentions(&has_autobound));
         if !is_exact {
             rest.push((node, is_turned));
         }
