@@ -77,6 +77,10 @@ impl FilterNames for Interfaces {
     fn cgroup(&self, path: &str) -> Option<u64> {
         SystemNames.cgroup(path)
     }
+
+    fn without_cgroups(&self) -> Option<&str> {
+        crate::sys::without_cgroups()
+    }
 }
 
 /// The port in the text of `/etc/services`: lines of a name, `port/protocol`, and other names.
