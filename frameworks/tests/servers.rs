@@ -74,7 +74,7 @@ impl Server {
             .unwrap();
         let mut server = Self { child, address, folder };
         let began = Instant::now();
-        while std::net::TcpStream::connect(address).is_err() {
+        while !answers(address) {
             let is_over = server.child.try_wait().unwrap().is_some();
             if is_over || began.elapsed() > Duration::from_secs(30) {
                 let log = fs::read_to_string(server.folder.path().join("log")).unwrap();
@@ -84,6 +84,13 @@ impl Server {
         }
         server
     }
+}
+
+/// Whether somebody does, and not the one that asks: where nobody listens on a port that programs are
+/// given to connect from, a connection can be with itself, and then keeps the server from the port.
+fn answers(address: SocketAddr) -> bool {
+    std::net::TcpStream::connect(address)
+        .is_ok_and(|stream| stream.local_addr().is_ok_and(|own| own != address))
 }
 
 /// Keeps the reports.
