@@ -188,14 +188,29 @@ fn a_hostile_name_is_harmless() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_file_is_saved_whole_or_not_at_all() {
-    use std::{fs, os::unix::process::ExitStatusExt as _, process::Stdio, thread, time::Duration};
+    use std::{
+        fs,
+        os::unix::process::{CommandExt as _, ExitStatusExt as _},
+        process::Stdio,
+        thread,
+        time::Duration,
+    };
 
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("list");
     let names = || fs::read_dir(&folder).unwrap().count();
     let arguments = ["--from", "-", "--save", file.to_str().unwrap()];
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
-        let mut child = command(&arguments).stdin(Stdio::piped()).spawn().unwrap();
+        let mut command = command(&arguments);
+        // Under nohup, or in the background, it would be ignored.
+        let heed = move || {
+            // SAFETY: takes no pointers.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+            Ok(())
+        };
+        // SAFETY: signal() may be called between fork and exec.
+        unsafe { command.pre_exec(heed) };
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
         let _list = child.stdin.take();
         let holds_file = || {
             let descriptors = fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap();
