@@ -198,7 +198,7 @@ impl Filter {
     /// assert!(!needs_kernel("sport = :443"));
     /// ```
     pub fn needs_kernel(&self) -> bool {
-        self.0.mentions(&|condition| matches!(condition, Condition::Autobound))
+        self.0.mentions(&Condition::is_autobound)
     }
 
     /// Whether it asks for what the kernel tells only a program with `CAP_NET_ADMIN` in the network
@@ -214,7 +214,7 @@ impl Filter {
     /// assert!(!needs_net_admin("sport = :443"));
     /// ```
     pub fn needs_net_admin(&self) -> bool {
-        self.0.mentions(&|condition| matches!(condition, Condition::Mark { .. }))
+        self.0.mentions(&Condition::is_mark)
     }
 
     /// What a list is asked for, and how what comes is looked at.

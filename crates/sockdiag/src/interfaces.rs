@@ -25,7 +25,7 @@ use crate::{Namespace, sys::Links};
 /// }
 /// assert_eq!(Interfaces::unnamed().name(1), None);
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Interfaces {
     place: Place,
     /// None in it if nobody can be asked.
@@ -33,9 +33,8 @@ pub struct Interfaces {
     known: Mutex<Known>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 enum Place {
-    #[default]
     Nowhere,
     Thread,
     In(Namespace),
@@ -45,18 +44,6 @@ enum Place {
 struct Known {
     since: Option<Instant>,
     names: BTreeMap<u32, Option<InterfaceName>>,
-}
-
-impl Known {
-    const fn nothing() -> Self {
-        Self { since: None, names: BTreeMap::new() }
-    }
-}
-
-impl Default for Known {
-    fn default() -> Self {
-        Self::nothing()
-    }
 }
 
 /// So long a name is taken for what the interface is called.
@@ -79,7 +66,8 @@ impl Interfaces {
     }
 
     const fn at(place: Place) -> Self {
-        Self { place, links: OnceLock::new(), known: Mutex::new(Known::nothing()) }
+        let known = Known { since: None, names: BTreeMap::new() };
+        Self { place, links: OnceLock::new(), known: Mutex::new(known) }
     }
 
     fn links(&self) -> Option<&Links> {

@@ -72,12 +72,9 @@ pub(super) fn compile(filter: &Filter) -> Result<Compiled, &'static str> {
         let (plan, is_exact) = Plan::of(node, is_turned);
         asked.push(plan);
         // Older kernels (5.10) do not tell the mark of a connection in TIME_WAIT, and compare zero.
-        let may_compare_untold =
-            |condition: &Condition| matches!(condition, Condition::Mark { .. });
-        let has_autobound = |condition: &Condition| matches!(condition, Condition::Autobound);
-        let is_exact =
-            is_exact && (!node.mentions(&may_compare_untold) || node.mentions(&has_autobound));
-        if !is_exact {
+        let is_told =
+            !node.mentions(&Condition::is_mark) || node.mentions(&Condition::is_autobound);
+        if !(is_exact && is_told) {
             rest.push((node, is_turned));
         }
     }
@@ -90,13 +87,13 @@ pub(super) fn compile(filter: &Filter) -> Result<Compiled, &'static str> {
     }
     let is_left =
         |wanted: &dyn Fn(&Condition) -> bool| rest.iter().any(|(node, _)| node.mentions(wanted));
-    if is_left(&|condition| matches!(condition, Condition::Autobound)) {
+    if is_left(&Condition::is_autobound) {
         return Err(
             "only the kernel knows which ports it chose, and it does not know what else the \
                     filter asks for; join 'autobound' to that with 'and'",
         );
     }
-    if is_left(&|condition| matches!(condition, Condition::Mark { .. })) {
+    if is_left(&Condition::is_mark) {
         // Always so. It has the kernel refuse who would not be told of marks.
         let privilege = Condition::Mark { mark: 0, mask: 0 };
         code = Plan::all(vec![Plan::Is(&privilege, false), plan]).code();

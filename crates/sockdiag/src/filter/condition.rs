@@ -108,6 +108,14 @@ impl Comparison {
 }
 
 impl Condition {
+    pub(super) const fn is_mark(&self) -> bool {
+        matches!(self, Self::Mark { .. })
+    }
+
+    pub(super) const fn is_autobound(&self) -> bool {
+        matches!(self, Self::Autobound)
+    }
+
     /// `None` if that is not known of the socket.
     pub(super) fn test(&self, entry: &Entry<'_>) -> Option<bool> {
         Some(match self {
