@@ -14,8 +14,10 @@ use crate::{
     lookup::{Question, Request},
     message::{HEADER_LEN, Message, kind, messages},
 };
+use pieces::{Buffer, Unread};
 
 mod listing;
+mod pieces;
 
 pub(crate) use listing::Listing;
 #[doc(hidden)]
@@ -27,10 +29,10 @@ pub(crate) trait Transport {
 
     /// Fills the buffer with one datagram, as far as it has room, and tells how long the datagram is.
     fn receive(&self, buffer: &mut [u8]) -> io::Result<usize>;
-}
 
-/// What the kernel sends at most in one piece, and room for every attribute of one socket.
-const BUFFER_LEN: usize = 32 * 1024;
+    /// The same if one is there; otherwise that it would block.
+    fn receive_at_once(&self, buffer: &mut [u8]) -> io::Result<usize>;
+}
 
 // Of Linux, on every architecture.
 const EPERM: i32 = 1;
@@ -49,7 +51,8 @@ pub(crate) struct Conversation<T> {
     /// Whether the kernel was seen to know its TCP sockets. If its modules are missing, it answers as if
     /// there were no such connection.
     is_served: bool,
-    buffer: Box<[u8]>,
+    buffer: Buffer,
+    unread: Unread,
 }
 
 /// How the kernel answered.
@@ -62,8 +65,16 @@ enum Answer {
 
 impl<T: Transport> Conversation<T> {
     pub(crate) fn new(transport: T, port: u32, timeout: Duration) -> Self {
-        let buffer = vec![0; BUFFER_LEN].into_boxed_slice();
-        Self { transport, port, timeout, sequence: 0, unfinished: None, is_served: false, buffer }
+        Self {
+            transport,
+            port,
+            timeout,
+            sequence: 0,
+            unfinished: None,
+            is_served: false,
+            buffer: Buffer::new(),
+            unread: Unread::default(),
+        }
     }
 
     #[inline(always)]
@@ -74,7 +85,7 @@ impl<T: Transport> Conversation<T> {
             Answer::End(errno) => return Err(refusal(errno)),
         };
         self.is_served = true;
-        let entry = Entry::from_bytes(self.buffer.get(range).unwrap_or_default())?;
+        let entry = Entry::from_bytes(self.buffer.piece(0).get(range).unwrap_or_default())?;
         Ok(Some(entry).filter(|entry| question.is_answered_by(entry)))
     }
 
@@ -97,11 +108,14 @@ impl<T: Transport> Conversation<T> {
     /// Sends a request and waits for the first message that answers it.
     #[inline(always)]
     fn ask(&mut self, mut request: Request) -> Result<Answer, Error> {
+        if self.unfinished.is_some() {
+            self.pass_over_unread();
+        }
         let sequence = self.next_sequence();
         self.deliver(request.numbered(sequence))?;
         let mut patience = Patience::new(self.timeout);
         loop {
-            let len = match self.transport.receive(&mut self.buffer) {
+            let len = match self.transport.receive(self.buffer.piece_mut(0)) {
                 Ok(len) => len,
                 Err(os) => {
                     patience.after(&os).map_err(|detail| waiting_failed(detail, os))?;
@@ -112,7 +126,7 @@ impl<T: Transport> Conversation<T> {
                 return Ok(answer);
             }
             // Late answers to a request that was given up.
-            self.see_end(len);
+            self.see_end(0, 0..len);
             patience.is_left().map_err(|detail| Error::new(ErrorKind::TimedOut, detail))?;
         }
     }
@@ -140,8 +154,9 @@ impl<T: Transport> Conversation<T> {
     #[inline(always)]
     fn find_answer(&self, len: usize) -> Result<Option<Answer>, Error> {
         let is_ours = |sequence: u32, port: u32| sequence == self.sequence && port == self.port;
-        let Some(datagram) = self.buffer.get(..len) else {
-            let head = self.buffer.get(..HEADER_LEN).unwrap_or_default();
+        let whole = self.buffer.piece(0);
+        let Some(datagram) = whole.get(..len) else {
+            let head = whole.get(..HEADER_LEN).unwrap_or_default();
             if !is_ours(u32_at(head, 8), u32_at(head, 12)) {
                 return Ok(None);
             }
@@ -182,6 +197,8 @@ fn read(message: &Message<'_>, offset: usize) -> Result<Option<Answer>, Error> {
     }
 }
 
+const NOT_RECEIVED: &str = "the kernel's answer cannot be received";
+
 /// How long to go on where the ordinary path, on which the answer is there at once, asks no clock.
 struct Patience {
     timeout: Duration,
@@ -198,7 +215,7 @@ impl Patience {
         match os.kind() {
             io::ErrorKind::Interrupted => self.is_left(),
             io::ErrorKind::WouldBlock => Err("the kernel did not answer in time"),
-            _ => Err("the kernel's answer cannot be received"),
+            _ => Err(NOT_RECEIVED),
         }
     }
 

@@ -9,8 +9,8 @@ use crate::{Entry, EntryBuf, Error, Lookup, conversation::Conversation, sys::Net
 /// container: of the network namespace in which it was opened, whoever owns them. No privilege is
 /// needed.
 ///
-/// Open one and use it again: that costs 32 KiB and one descriptor, and a lookup then two system
-/// calls and no heap allocation. It may move to another thread; see [`SharedSockDiag`] for several. A
+/// Open one and use it again: that costs one descriptor and a buffer, of which lookups use 32 KiB and
+/// lists 128, and a lookup then two system calls and no heap allocation. It may move to another thread; see [`SharedSockDiag`] for several. A
 /// child of `fork` must not use its parent's, or each takes the other's answers.
 ///
 /// ```

@@ -1,15 +1,16 @@
 //! Lists, which the kernel sends in pieces as they are received.
 
-use std::{fmt, io, ops::Range};
+use std::{fmt, io, mem, ops::Range};
 
 use super::{
-    Answer, Conversation, EACCES, ENOENT, EPERM, Patience, Transport, not_permitted, read, refusal,
-    too_long, unserved, waiting_failed,
+    Answer, Conversation, EACCES, ENOENT, EPERM, NOT_RECEIVED, Patience, Transport, not_permitted,
+    pieces::{PIECE_LEN, PIECES, Unread},
+    read, refusal, too_long, unserved, waiting_failed,
 };
 use crate::{
     Dump, Entry, Error, ErrorKind, Protocol,
     attribute::{Index, Pattern},
-    bytes::u32_at,
+    bytes::{u16_at, u32_at},
     entry::HEAD_LEN,
     lookup::INET6,
     message::{HEADER_LEN, Messages, kind, messages},
@@ -27,8 +28,8 @@ pub(crate) struct Listing<'a, T> {
     passes: usize,
     /// Whether the kernel runs the filter's program.
     by_kernel: bool,
-    /// Where in the buffer lies what was received and not yet looked at.
-    unread: Range<usize>,
+    /// What comes after the pieces that were received.
+    failure: Option<Error>,
     /// Of the attributes of an IPv4 socket and of an IPv6 socket.
     patterns: [Pattern; 2],
     is_over: bool,
@@ -36,8 +37,8 @@ pub(crate) struct Listing<'a, T> {
 
 /// What is next in a list.
 enum Found {
-    /// A socket, which lies there in the buffer, its attributes as the index has them.
-    Socket(Range<usize>, Index),
+    /// A socket, which lies there in a piece, its attributes as the index has them.
+    Socket(usize, Range<usize>, Index),
     /// An end, with an error number or zero.
     End(i32),
 }
@@ -59,7 +60,7 @@ impl<T: Transport> Conversation<T> {
             dump: dump.clone(),
             passes: 0,
             by_kernel: true,
-            unread: 0..0,
+            failure: None,
             patterns: Default::default(),
             is_over: false,
         };
@@ -69,9 +70,10 @@ impl<T: Transport> Conversation<T> {
 
     /// Passes over the rest of a list that was given up. The kernel makes no second one meanwhile.
     pub(super) fn finish_list(&mut self) -> Result<(), Error> {
+        self.pass_over_unread();
         while let Some(sequence) = self.unfinished {
             match self.receive() {
-                Ok(len) => self.see_end(len),
+                Ok(len) => self.see_end(0, 0..len),
                 // The end itself was lost.
                 Err(error) if error.kind() == ErrorKind::TimedOut => self.unfinished = None,
                 Err(error) => return Err(error),
@@ -81,12 +83,25 @@ impl<T: Transport> Conversation<T> {
         Ok(())
     }
 
-    /// Notices in a datagram of this length the end of a list that was given up.
+    /// Notices the end of a list that was given up in what was received of it.
     #[cold]
-    pub(super) fn see_end(&mut self, len: usize) {
+    pub(super) fn pass_over_unread(&mut self) {
+        let mut unread = mem::take(&mut self.unread);
+        loop {
+            let (piece, rest) = unread.now();
+            self.see_end(piece, rest);
+            if !unread.turn() {
+                break;
+            }
+        }
+    }
+
+    /// Notices the end of a list that was given up in this part of a piece.
+    #[cold]
+    pub(super) fn see_end(&mut self, piece: usize, part: Range<usize>) {
         let Some(sequence) = self.unfinished else { return };
-        let datagram = self.buffer.get(..len).unwrap_or_default();
-        let is_end = messages(datagram).map_while(Result::ok).any(|message| {
+        let part = self.buffer.piece(piece).get(part).unwrap_or_default();
+        let is_end = messages(part).map_while(Result::ok).any(|message| {
             message.sequence == sequence
                 && message.port == self.port
                 && matches!(message.kind, kind::DONE | kind::ERROR)
@@ -100,7 +115,7 @@ impl<T: Transport> Conversation<T> {
     fn receive(&mut self) -> Result<usize, Error> {
         let mut patience = Patience::new(self.timeout);
         loop {
-            match self.transport.receive(&mut self.buffer) {
+            match self.transport.receive(self.buffer.piece_mut(0)) {
                 Ok(len) => return Ok(len),
                 Err(os) => patience.after(&os).map_err(|detail| waiting_failed(detail, os))?,
             }
@@ -115,8 +130,9 @@ impl<T: Transport> Listing<'_, T> {
             return None;
         }
         match self.find() {
-            Ok(Some((range, index))) => {
-                let entry = Entry::indexed(self.conversation.buffer.get(range)?, index)?;
+            Ok(Some((piece, range, index))) => {
+                let bytes = self.conversation.buffer.piece(piece).get(range)?;
+                let entry = Entry::indexed(bytes, index)?;
                 Some(Ok(entry.of_protocol(self.dump.protocol_asked())))
             }
             Ok(None) => {
@@ -130,15 +146,19 @@ impl<T: Transport> Listing<'_, T> {
         }
     }
 
-    /// Where in the buffer the next socket lies, and where its attributes do.
+    /// In which piece and where in it the next socket lies, and where its attributes do.
     #[inline]
-    fn find(&mut self) -> Result<Option<(Range<usize>, Index)>, Error> {
+    fn find(&mut self) -> Result<Option<(usize, Range<usize>, Index)>, Error> {
         loop {
             let errno = match self.read_on()? {
-                Some(Found::Socket(range, index)) => return Ok(Some((range, index))),
+                Some(Found::Socket(piece, range, index)) => {
+                    return Ok(Some((piece, range, index)));
+                }
                 Some(Found::End(errno)) => errno,
                 None => {
-                    self.receive()?;
+                    if !self.conversation.unread.turn() {
+                        self.receive()?;
+                    }
                     continue;
                 }
             };
@@ -153,15 +173,16 @@ impl<T: Transport> Listing<'_, T> {
         }
     }
 
-    /// The next that is wanted of what was received.
+    /// The next that is wanted of the piece that is read.
     #[inline]
     fn read_on(&mut self) -> Result<Option<Found>, Error> {
-        let Conversation { buffer, sequence, port, .. } = &*self.conversation;
-        let mut messages = Messages::of_part(buffer, self.unread.clone());
+        let Conversation { buffer, unread, sequence, port, .. } = &mut *self.conversation;
+        let (piece, rest) = unread.now();
+        let mut messages = Messages::of_part(buffer.piece(piece), rest);
         loop {
             let offset = messages.offset();
             let next = messages.next();
-            self.unread.start = messages.offset();
+            unread.read_to(messages.offset());
             let Some(message) = next.transpose()? else { return Ok(None) };
             if message.sequence != *sequence || message.port != *port {
                 continue;
@@ -175,7 +196,7 @@ impl<T: Transport> Listing<'_, T> {
                     })?;
                     let entry = entry.of_protocol(self.dump.protocol_asked());
                     if self.dump.admits(&entry, self.by_kernel) {
-                        return Ok(Some(Found::Socket(range, entry.index())));
+                        return Ok(Some(Found::Socket(piece, range, entry.index())));
                     }
                 }
                 Some(Answer::End(errno)) => return Ok(Some(Found::End(errno))),
@@ -184,24 +205,60 @@ impl<T: Transport> Listing<'_, T> {
         }
     }
 
-    /// Fills the buffer.
+    /// Waits for the next piece, and fills the buffer with those behind it.
     fn receive(&mut self) -> Result<(), Error> {
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
         let mut patience = Patience::new(self.conversation.timeout);
         loop {
             let len = self.conversation.receive()?;
-            let buffer = &self.conversation.buffer;
-            let head = buffer.get(..HEADER_LEN.min(len)).unwrap_or_default();
-            let is_ours = self.is_ours(u32_at(head, 8), u32_at(head, 12));
-            if is_ours && len > buffer.len() {
+            let is_ours = self.begins_with_ours(0, len);
+            if is_ours && len > PIECE_LEN {
                 return Err(too_long());
             }
-            if is_ours || self.has_ours(buffer.get(..len).unwrap_or_default()) {
-                self.unread = 0..len;
+            let datagram = self.conversation.buffer.piece(0).get(..len).unwrap_or_default();
+            if is_ours || self.has_ours(datagram) {
+                self.conversation.unread = Unread::of(len);
+                self.receive_more();
                 return Ok(());
             }
             // Late answers to a request that was given up, or a datagram of nothing.
             patience.is_left().map_err(|detail| Error::new(ErrorKind::TimedOut, detail))?;
         }
+    }
+
+    /// Receives what is there of the list already.
+    fn receive_more(&mut self) {
+        for number in 1..PIECES {
+            let Conversation { transport, buffer, unread, .. } = &mut *self.conversation;
+            // The end, mostly alone in its piece: nothing comes after it.
+            if u16_at(buffer.piece(number - 1), 4) == kind::DONE {
+                return;
+            }
+            match transport.receive_at_once(buffer.piece_mut(number)) {
+                Ok(0) => return,
+                Ok(len) if len <= PIECE_LEN => unread.add(number, len),
+                Ok(len) => {
+                    self.failure = self.begins_with_ours(number, len).then(too_long);
+                    return;
+                }
+                Err(os) => {
+                    use io::ErrorKind::{Interrupted, WouldBlock};
+                    if !matches!(os.kind(), Interrupted | WouldBlock) {
+                        self.failure = Some(waiting_failed(NOT_RECEIVED, os));
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Whether a piece that is so long begins with an answer to our request.
+    fn begins_with_ours(&self, number: usize, len: usize) -> bool {
+        let piece = self.conversation.buffer.piece(number);
+        let head = piece.get(..HEADER_LEN.min(len)).unwrap_or_default();
+        self.is_ours(u32_at(head, 8), u32_at(head, 12))
     }
 
     fn is_ours(&self, sequence: u32, port: u32) -> bool {
@@ -231,7 +288,7 @@ impl<T: Transport> Listing<'_, T> {
         }
         self.conversation.deliver(&request)?;
         self.conversation.unfinished = Some(sequence);
-        self.unread = 0..0;
+        self.conversation.unread = Unread::default();
         Ok(true)
     }
 
@@ -311,6 +368,10 @@ struct Datagrams<'a> {
 impl Transport for Datagrams<'_> {
     fn send(&self, _: &[u8]) -> io::Result<()> {
         Ok(())
+    }
+
+    fn receive_at_once(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.receive(buffer)
     }
 
     fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {

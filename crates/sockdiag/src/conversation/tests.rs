@@ -1,8 +1,8 @@
 //! Answers that the kernel gives rarely, late, or never.
 
-use std::{cell::RefCell, collections::VecDeque};
+use std::{cell::RefCell, collections::VecDeque, rc::Rc};
 
-use super::*;
+use super::{pieces::PIECE_LEN, *};
 use crate::Lookup;
 
 mod listing;
@@ -10,12 +10,14 @@ mod listing;
 const PORT: u32 = 4711;
 
 /// What is received next: made of the number of the request that was sent last.
-type Step = Box<dyn Fn(u32) -> io::Result<Vec<u8>>>;
+type Step = Rc<dyn Fn(u32) -> io::Result<Vec<u8>>>;
 
 #[derive(Default)]
 struct Script {
     sent: RefCell<Vec<Vec<u8>>>,
     steps: RefCell<VecDeque<Step>>,
+    /// Whether what is received next is there before it is waited for.
+    is_ahead: bool,
     /// What is received again and again when there are no steps left.
     endless: Option<Step>,
     refuses_to_send: RefCell<VecDeque<io::ErrorKind>>,
@@ -40,11 +42,29 @@ impl Transport for &Script {
         }
         Ok(datagram.len())
     }
+
+    fn receive_at_once(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let next = self.steps.borrow().front().cloned();
+        let Some(next) = next.filter(|_| self.is_ahead) else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        let received = self.receive(buffer);
+        if received.as_ref().is_err_and(|os| os.kind() == io::ErrorKind::WouldBlock) {
+            self.steps.borrow_mut().push_front(next);
+        }
+        received
+    }
 }
 
 impl Script {
     fn of(steps: impl IntoIterator<Item = Step>) -> Self {
         Self { steps: RefCell::new(steps.into_iter().collect()), ..Self::default() }
+    }
+
+    /// The same, piece by piece and several at once.
+    fn both(steps: impl IntoIterator<Item = Step>) -> [Self; 2] {
+        let steps: VecDeque<Step> = steps.into_iter().collect();
+        [false, true].map(|is_ahead| Self { is_ahead, ..Self::of(steps.clone()) })
     }
 
     fn conversation(&self) -> Conversation<&Self> {
@@ -60,7 +80,7 @@ fn message(kind: u16, sequence: u32, port: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 fn answer(kind: u16, payload: Vec<u8>) -> Step {
-    Box::new(move |sequence| Ok(message(kind, sequence, PORT, &payload)))
+    Rc::new(move |sequence| Ok(message(kind, sequence, PORT, &payload)))
 }
 
 fn error(errno: i32) -> Step {
@@ -72,7 +92,7 @@ fn done(errno: i32) -> Step {
 }
 
 fn fails(kind: io::ErrorKind) -> Step {
-    Box::new(move |_| Err(kind.into()))
+    Rc::new(move |_| Err(kind.into()))
 }
 
 /// 10.0.0.1:1000 to 10.0.0.2:2000.
@@ -181,23 +201,23 @@ fn another_cookie_is_another_connection() {
 #[test]
 fn answers_to_others_are_passed_over() {
     let late = |sequence: u32| -> Step {
-        Box::new(move |_| Ok(message(kind::SOCK_DIAG_BY_FAMILY, sequence, PORT, &socket(1))))
+        Rc::new(move |_| Ok(message(kind::SOCK_DIAG_BY_FAMILY, sequence, PORT, &socket(1))))
     };
     let foreign: Step =
-        Box::new(|sequence| Ok(message(kind::SOCK_DIAG_BY_FAMILY, sequence, PORT + 1, &socket(1))));
-    let too_long: Step = Box::new(|_| {
+        Rc::new(|sequence| Ok(message(kind::SOCK_DIAG_BY_FAMILY, sequence, PORT + 1, &socket(1))));
+    let too_long: Step = Rc::new(|_| {
         let mut long = message(kind::SOCK_DIAG_BY_FAMILY, 0, PORT, &socket(1));
-        long.resize(BUFFER_LEN + 1, 0);
+        long.resize(PIECE_LEN + 1, 0);
         Ok(long)
     });
-    let together: Step = Box::new(|sequence| {
+    let together: Step = Rc::new(|sequence| {
         let late = message(kind::ERROR, sequence + 1, PORT, &[0; 20]);
         let nothing = message(1, sequence, PORT, &[0; 3]);
         let padded = [nothing, vec![0]].concat();
         let ours = message(kind::SOCK_DIAG_BY_FAMILY, sequence, PORT, &socket(1));
         Ok([late, padded, ours].concat())
     });
-    let empty: Step = Box::new(|_| Ok(Vec::new()));
+    let empty: Step = Rc::new(|_| Ok(Vec::new()));
     let steps = [late(0), late(u32::MAX), foreign, too_long, empty, together];
     assert_eq!(after(steps).unwrap(), Some(COOKIE));
 }
@@ -217,7 +237,7 @@ fn interruptions_and_nothing_else_are_tried_again() {
 
 #[test]
 fn interruptions_and_late_answers_without_end_come_to_one() {
-    let late: Step = Box::new(|_| Ok(message(kind::DONE, 0, PORT, &[0; 4])));
+    let late: Step = Rc::new(|_| Ok(message(kind::DONE, 0, PORT, &[0; 4])));
     for endless in [fails(io::ErrorKind::Interrupted), late] {
         let script = Script { endless: Some(endless), ..Script::default() };
         let mut conversation = Conversation::new(&script, PORT, Duration::from_millis(1));
@@ -283,7 +303,7 @@ fn broken_answers_are_errors() {
     // Cut anywhere, with a header that says how much there should be.
     for len in 1..whole.len() {
         let cut = whole[..len].to_vec();
-        let error = after([Box::new(move |_| Ok(cut.clone())) as Step]).unwrap_err();
+        let error = after([Rc::new(move |_| Ok(cut.clone())) as Step]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Malformed, "{len} bytes");
     }
     // Cut anywhere, with a header that agrees.
@@ -305,7 +325,7 @@ fn broken_answers_are_errors() {
     assert_eq!(listed.kind(), ErrorKind::Malformed);
     let overrun = answer(kind::OVERRUN, Vec::new());
     assert_eq!(after([overrun]).unwrap_err().kind(), ErrorKind::Truncated);
-    let too_long = answer(kind::SOCK_DIAG_BY_FAMILY, vec![0; BUFFER_LEN]);
+    let too_long = answer(kind::SOCK_DIAG_BY_FAMILY, vec![0; PIECE_LEN]);
     assert_eq!(after([too_long]).unwrap_err().kind(), ErrorKind::Truncated);
 }
 

@@ -52,10 +52,20 @@ impl Transport for Netlink {
 
     #[inline(always)]
     fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        // With this flag the kernel tells the length of the whole datagram.
-        let received = recv(&self.socket, buffer, RecvFlags::TRUNC);
-        received.map(|(_, len)| len).map_err(io::Error::from)
+        received(&self.socket, buffer, RecvFlags::empty())
     }
+
+    fn receive_at_once(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        received(&self.socket, buffer, RecvFlags::DONTWAIT)
+    }
+}
+
+/// Receives one datagram and tells how long it is, also if there was less room for it.
+#[inline(always)]
+fn received(socket: &OwnedFd, buffer: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
+    // With this flag the kernel tells the length of the whole datagram.
+    let received = recv(socket, buffer, RecvFlags::TRUNC | flags);
+    received.map(|(_, len)| len).map_err(io::Error::from)
 }
 
 fn socket() -> rustix::io::Result<OwnedFd> {
@@ -97,8 +107,7 @@ impl NetlinkEvents {
 
 impl Source for NetlinkEvents {
     fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let received = recv(&self.socket, buffer, RecvFlags::TRUNC | RecvFlags::DONTWAIT);
-        received.map(|(_, len)| len).map_err(io::Error::from)
+        received(&self.socket, buffer, RecvFlags::DONTWAIT)
     }
 
     fn wait(&self, timeout: Option<Duration>) -> io::Result<bool> {

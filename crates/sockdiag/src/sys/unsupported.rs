@@ -20,6 +20,10 @@ impl Transport for Netlink {
     fn receive(&self, _: &mut [u8]) -> io::Result<usize> {
         match *self {}
     }
+
+    fn receive_at_once(&self, _: &mut [u8]) -> io::Result<usize> {
+        match *self {}
+    }
 }
 
 pub(crate) const fn cgroup_id(_: &str) -> Option<u64> {

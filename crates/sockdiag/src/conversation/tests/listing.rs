@@ -23,7 +23,7 @@ fn numbered(state: u8, number: u8) -> Vec<u8> {
 
 /// One datagram of sockets, of the older kind or the newer in turn.
 fn piece(sockets: Vec<Vec<u8>>) -> Step {
-    Box::new(move |sequence| Ok(piece_for(sequence, &sockets)))
+    Rc::new(move |sequence| Ok(piece_for(sequence, &sockets)))
 }
 
 fn piece_for(sequence: u32, sockets: &[Vec<u8>]) -> Vec<u8> {
@@ -56,12 +56,15 @@ fn list(conversation: &mut Conversation<&Script>, dump: &Dump) -> (Vec<u64>, Res
     (numbers, Ok(()))
 }
 
-/// What one list says after these steps, all of which it takes.
+/// What one list says after these steps, all of which it takes, whether or not they are waited for.
 fn list_after(dump: &Dump, steps: impl IntoIterator<Item = Step>) -> (Vec<u64>, Result<(), Error>) {
-    let script = Script::of(steps);
-    let answer = list(&mut script.conversation(), dump);
-    assert!(script.steps.borrow().is_empty(), "not everything was received");
-    answer
+    let [waited_for, at_once] = Script::both(steps).map(|script| {
+        let answer = list(&mut script.conversation(), dump);
+        assert!(script.steps.borrow().is_empty(), "not everything was received");
+        answer
+    });
+    assert_eq!(format!("{at_once:?}"), format!("{waited_for:?}"));
+    at_once
 }
 
 fn listed(steps: impl IntoIterator<Item = Step>) -> Vec<u64> {
@@ -123,11 +126,14 @@ fn every_socket_is_listed_however_the_pieces_are_cut() {
     assert_eq!(listed([one(1), done(0)]), [1]);
     let three = || vec![numbered(1, 1), numbered(10, 2), numbered(6, 3)];
     assert_eq!(listed([piece(three()), one(4), done(0)]), [1, 2, 3, 4]);
-    let with_end: Step = Box::new(move |sequence| {
+    let with_end: Step = Rc::new(move |sequence| {
         let end = message(kind::DONE, sequence, PORT, &[0; 4]);
         Ok([piece_for(sequence, &three()), end].concat())
     });
     assert_eq!(listed([one(7), with_end]), [7, 1, 2, 3]);
+    // More of them than are received at once.
+    let many = (1..=50).map(one).chain([done(0)]);
+    assert_eq!(listed(many), (1..=50).collect::<Vec<_>>());
 }
 
 #[test]
@@ -212,7 +218,7 @@ fn broken_pieces_end_a_list() {
         let cut = whole[..len].to_vec();
         let (numbers, end) = list_after(
             &Dump::new(),
-            [Box::new(move |_| Ok(cut.clone())) as Step, done(0)].into_iter().take(
+            [Rc::new(move |_| Ok(cut.clone())) as Step, done(0)].into_iter().take(
                 // A cut between two messages shows in nothing.
                 if len == whole.len() / 2 { 2 } else { 1 },
             ),
@@ -230,7 +236,7 @@ fn broken_pieces_end_a_list() {
     }
     let overrun = answer(kind::OVERRUN, Vec::new());
     assert_eq!(failed([one(1), overrun]).1.kind(), ErrorKind::Truncated);
-    let too_long = answer(kind::SOCK_DIAG_BY_FAMILY, vec![0; BUFFER_LEN]);
+    let too_long = answer(kind::SOCK_DIAG_BY_FAMILY, vec![0; PIECE_LEN]);
     assert_eq!(failed([one(1), too_long]).1.kind(), ErrorKind::Truncated);
     for (kind, expected) in [
         (io::ErrorKind::WouldBlock, ErrorKind::TimedOut),
@@ -244,18 +250,18 @@ fn broken_pieces_end_a_list() {
 #[test]
 fn lists_pass_over_answers_to_others_and_interruptions() {
     let late = |sequence: u32, port: u32| -> Step {
-        Box::new(move |_| Ok(message(kind::SOCK_DIAG_BY_FAMILY, sequence, port, &numbered(1, 99))))
+        Rc::new(move |_| Ok(message(kind::SOCK_DIAG_BY_FAMILY, sequence, port, &numbered(1, 99))))
     };
-    let too_long: Step = Box::new(|_| {
+    let too_long: Step = Rc::new(|_| {
         let mut long = message(kind::SOCK_DIAG_BY_FAMILY, 0, PORT, &socket(1));
-        long.resize(BUFFER_LEN + 1, 0);
+        long.resize(PIECE_LEN + 1, 0);
         Ok(long)
     });
-    let mixed: Step = Box::new(|sequence| {
+    let mixed: Step = Rc::new(|sequence| {
         let late = message(kind::DONE, 77, PORT, &[0; 4]);
         Ok([late, piece_for(sequence, &[numbered(1, 2)])].concat())
     });
-    let empty: Step = Box::new(|_| Ok(Vec::new()));
+    let empty: Step = Rc::new(|_| Ok(Vec::new()));
     let steps = [
         late(0, PORT),
         fails(io::ErrorKind::Interrupted),
@@ -269,7 +275,7 @@ fn lists_pass_over_answers_to_others_and_interruptions() {
     ];
     assert_eq!(listed(steps), [1, 2]);
 
-    let late: Step = Box::new(|_| Ok(message(kind::DONE, 0, PORT, &[0; 4])));
+    let late: Step = Rc::new(|_| Ok(message(kind::DONE, 0, PORT, &[0; 4])));
     for endless in [fails(io::ErrorKind::Interrupted), late] {
         let script = Script { endless: Some(endless), ..Script::default() };
         let mut conversation = Conversation::new(&script, PORT, Duration::from_millis(1));
@@ -283,28 +289,30 @@ fn lists_pass_over_answers_to_others_and_interruptions() {
 fn a_list_that_is_given_up_leaves_the_socket_usable() {
     let first = |numbers: &'static [u8]| -> Step {
         let sockets: Vec<_> = numbers.iter().map(|number| numbered(1, *number)).collect();
-        Box::new(move |_| Ok(piece_for(1, &sockets)))
+        Rc::new(move |_| Ok(piece_for(1, &sockets)))
     };
-    let end: fn() -> Step = || Box::new(|_| Ok(message(kind::DONE, 1, PORT, &[0; 4])));
+    let end: fn() -> Step = || Rc::new(|_| Ok(message(kind::DONE, 1, PORT, &[0; 4])));
     let begin = |conversation: &mut Conversation<&Script>| {
         let mut listing = conversation.list(&Dump::new()).unwrap();
         assert_eq!(listing.next().unwrap().unwrap().cookie() & 0xff, 1);
     };
 
     // The next list waits for its end.
-    let script = Script::of([first(&[1, 2]), first(&[3]), end(), one(4), done(0)]);
-    let mut conversation = script.conversation();
-    begin(&mut conversation);
-    let (numbers, result) = list(&mut conversation, &Dump::new());
-    result.unwrap();
-    assert_eq!(numbers, [4]);
+    for script in Script::both([first(&[1, 2]), first(&[3]), end(), one(4), done(0)]) {
+        let mut conversation = script.conversation();
+        begin(&mut conversation);
+        let (numbers, result) = list(&mut conversation, &Dump::new());
+        result.unwrap();
+        assert_eq!(numbers, [4]);
+    }
 
     // A lookup passes over what comes before its answer, and remembers the end if that was there.
-    let script = Script::of([first(&[1]), first(&[3]), end(), found(), one(4), done(0)]);
-    let mut conversation = script.conversation();
-    begin(&mut conversation);
-    assert_eq!(look_up(&mut conversation, lookup()).unwrap(), Some(COOKIE));
-    assert_eq!(list(&mut conversation, &Dump::new()).0, [4]);
+    for script in Script::both([first(&[1]), first(&[3]), end(), found(), one(4), done(0)]) {
+        let mut conversation = script.conversation();
+        begin(&mut conversation);
+        assert_eq!(look_up(&mut conversation, lookup()).unwrap(), Some(COOKIE));
+        assert_eq!(list(&mut conversation, &Dump::new()).0, [4]);
+    }
 
     // One that was never looked at; and whether the kernel knows at all is asked by a list, too.
     let script = Script::of([first(&[1]), error(ENOENT), first(&[2]), end(), done(0)]);
