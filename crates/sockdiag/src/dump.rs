@@ -150,11 +150,12 @@ impl Tell {
     /// The facts of [`Entry::tcp_info`] and [`Entry::ulp`].
     pub const INFO: Self = Self { bits: extension(crate::attribute::number::INFO) };
 
+    /// [`Entry::congestion_name`].
+    pub const CONGESTION_NAME: Self = Self { bits: extension(crate::attribute::number::CONG) };
+
     /// [`Entry::congestion`]: the algorithm's name, and what it tells of itself.
-    pub const CONGESTION: Self = Self {
-        bits: extension(crate::attribute::number::CONG)
-            | extension(crate::attribute::number::VEGASINFO),
-    };
+    pub const CONGESTION: Self =
+        Self { bits: Self::CONGESTION_NAME.bits | extension(crate::attribute::number::VEGASINFO) };
 
     /// [`Entry::memory`].
     pub const MEMORY: Self = Self { bits: extension(crate::attribute::number::SKMEMINFO) };

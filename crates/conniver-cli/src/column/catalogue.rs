@@ -518,9 +518,12 @@ fn of_congestion() -> Vec<Column> {
         told(Tell::CONGESTION, plain(name, heading, help, unit, value))
     };
     vec![
-        of("congestion", "CC", "Name of the congestion control", Unit::Text, |row| {
-            row.entry.congestion_name().map_or(Value::Absent, Value::Congestion)
-        }),
+        told(
+            Tell::CONGESTION_NAME,
+            plain("congestion", "CC", "Name of the congestion control", Unit::Text, |row| {
+                row.entry.congestion_name().map_or(Value::Absent, Value::Congestion)
+            }),
+        ),
         of(
             "bbr_bandwidth",
             "BBR-BANDWIDTH",

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What is counted.
-pub(super) const TELL: Tell = Tell::INFO.with(Tell::CONGESTION).with(Tell::MEMORY);
+pub(super) const TELL: Tell = Tell::INFO.with(Tell::CONGESTION_NAME).with(Tell::MEMORY);
 
 /// Counts all sockets of the source.
 pub(super) fn count(source: &Source) -> Result<Counts, Error> {

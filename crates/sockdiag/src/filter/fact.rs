@@ -225,7 +225,7 @@ static FACTS: &[FilterFact] = &[
     number("wqueue", &["sendq"], FilterUnit::Bytes, Tell::NOTHING, "Bytes that are not acknowledged; of a listener its limit.", |entry| full(entry).map(|entry| entry.wqueue().into())),
     text("timer", Tell::NOTHING, "The timer that is running, as ss calls it: on (retransmission), keepalive, timewait, persist, delack; off if none is.", |entry, compare| Some(compare(timer(entry)?))),
     number("expires", &[], FilterUnit::Time, Tell::NOTHING, "When the timer will act.", |entry| entry.timer().map(|timer| timer.expires.raw())),
-    text("cc", Tell::CONGESTION, "Name of the congestion control, such as cubic.", |entry, compare| Some(compare(entry.congestion_name()?.as_str()))),
+    text("cc", Tell::CONGESTION_NAME, "Name of the congestion control, such as cubic.", |entry, compare| Some(compare(entry.congestion_name()?.as_str()))),
     text("ca_state", Tell::INFO, "State of the sender's loss recovery: open, disorder, cwr, recovery, loss.", |entry, compare| Some(compare(recovery(entry)?))),
     text("ulp", Tell::INFO, "Name of the protocol that the kernel runs on the connection: tls, mptcp.", |entry, compare| Some(compare(entry.ulp()?.name()))),
     number("tos", &[], FilterUnit::Number, Tell::TOS, "Type of service of the packets sent.", |entry| entry.tos().map(Raw::raw)),

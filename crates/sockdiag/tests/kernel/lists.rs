@@ -187,6 +187,9 @@ fn told() {
             assert_eq!(is_told, other == what, "{other:?} of {what:?}");
         }
     }
+    let buf = list(&Dump::new().tell(Tell::CONGESTION_NAME)).remove(&cookie).unwrap().remove(0);
+    let congestion = buf.entry().congestion().unwrap();
+    assert!(!congestion.name.as_str().is_empty() && congestion.info.is_none());
     assert!(told(Tell::NOTHING).into_iter().all(|(_, is_told)| !is_told));
 }
 
