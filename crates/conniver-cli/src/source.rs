@@ -18,6 +18,9 @@ use crate::{
     error::{Error, reason},
     interface, output, process, user,
 };
+use halves::{SAMPLE, halves};
+
+mod halves;
 
 /// Sockets that are meant, and what is to be told of them.
 #[derive(Debug)]
@@ -95,7 +98,7 @@ impl Source {
         let sample = if most_parts.min(processors) < 2 { None } else { self.sample()? };
         let filters = match sample {
             None => vec![self.filter.clone()],
-            Some(mut pairs) => halves(&mut pairs).map(|half| self.filter.clone().and(half)).into(),
+            Some(mut ports) => halves(&mut ports).map(|half| self.filter.clone().and(half)).into(),
         };
         let is_over = AtomicBool::new(false);
         let parts = filters.len();
@@ -121,19 +124,18 @@ impl Source {
         done.into_iter().collect()
     }
 
-    /// The ports of the first sockets that come, which the kernel keeps in no order. None if they are so
-    /// few that one part has them sooner than two would, or lie in a file, which is read once.
-    fn sample(&self) -> Result<Option<Vec<(u16, u16)>>, Error> {
+    /// The remote ports of the first sockets that come. None if they are so few that one part has them
+    /// sooner than two would, or lie in a file, which is read once.
+    fn sample(&self) -> Result<Option<Vec<u16>>, Error> {
         let Place::Kernel(namespace) = &self.place else { return Ok(None) };
         let mut diag = open(namespace.as_ref())?;
         // Whatever the filter is: it may have the kernel look long for few.
         let mut entries = diag.dump(&self.dump.clone().tell(Tell::NOTHING))?;
-        let mut pairs = Vec::with_capacity(SAMPLE);
+        let mut ports = Vec::with_capacity(SAMPLE);
         while let Some(entry) = entries.next() {
-            let entry = entry?;
-            pairs.push((entry.local_addr().port(), entry.remote_addr().port()));
-            if pairs.len() == SAMPLE {
-                return Ok(Some(pairs));
+            ports.push(entry?.remote_addr().port());
+            if ports.len() == SAMPLE {
+                return Ok(Some(ports));
             }
         }
         Ok(None)
@@ -241,20 +243,6 @@ fn replay(
     Ok(())
 }
 
-/// Two filters that have all sockets once, and about half of them each if these are some of the pairs of
-/// ports, local and remote.
-fn halves(pairs: &mut [(u16, u16)]) -> [Filter; 2] {
-    let middle = pairs.len() / 2;
-    let (_, (local, remote), _) = pairs.select_nth_unstable(middle);
-    [
-        Filter::text(&format!("sport < :{local} or ( sport = :{local} and dport < :{remote} )")),
-        Filter::text(&format!("sport > :{local} or ( sport = :{local} and dport >= :{remote} )")),
-    ]
-}
-
-/// So many sockets tell where the middle is: one and a half hundredths to either side of it.
-const SAMPLE: usize = 1_000;
-
 trait FromText {
     fn text(text: &str) -> Self;
 }
@@ -353,47 +341,4 @@ pub(crate) fn namespace(name: &str) -> Result<Namespace, Error> {
     }
     Namespace::named(name)
         .ok_or_else(|| Error::usage(format!("{name:?} is not the name of a network namespace")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A socket of IPv4 with these ports.
-    fn socket((local, remote): (u16, u16)) -> [u8; 72] {
-        let mut bytes = [0; 72];
-        bytes[..2].copy_from_slice(&[2, 1]);
-        bytes[4..6].copy_from_slice(&local.to_be_bytes());
-        bytes[6..8].copy_from_slice(&remote.to_be_bytes());
-        bytes
-    }
-
-    #[test]
-    fn each_socket_is_in_one_half_and_neither_is_large() {
-        let both_ends = |at: u16| [(443, 40_000 + at), (40_000 + at, 443)];
-        let clients = (0..500).map(|at| (32_768 + 7 * at, 5432)).collect();
-        let server = (0..500).map(|at| (443, u16::MAX - 11 * at)).collect();
-        let mixed = (0..250).flat_map(both_ends).collect();
-        let listeners = vec![(80, 0); 500];
-        for (sockets, least) in [(clients, 250), (server, 250), (mixed, 250), (listeners, 0)] {
-            let mut sockets: Vec<(u16, u16)> = sockets;
-            let halves = halves(&mut sockets.clone());
-            sockets.extend([
-                (0, 0),
-                (443, 0),
-                (443, u16::MAX),
-                (u16::MAX, 0),
-                (u16::MAX, u16::MAX),
-            ]);
-            let mut sizes = [0; 2];
-            for pair in sockets {
-                let bytes = socket(pair);
-                let entry = Entry::from_bytes(&bytes).unwrap();
-                let is_in = halves.each_ref().map(|half| half.matches(&entry));
-                assert_eq!(is_in.iter().filter(|is_in| **is_in).count(), 1, "{pair:?}");
-                sizes[usize::from(is_in[1])] += 1;
-            }
-            assert!(sizes.iter().all(|size| *size >= least), "{sizes:?}");
-        }
-    }
 }
