@@ -17,7 +17,7 @@ use sockdiag::{Gaps, Owner, Owners};
 use crate::{
     error::{Error, reason},
     json::put_text,
-    text::Put as _,
+    text::{Put as _, PutText as _},
 };
 
 /// All programs, and which sockets they hold.

@@ -10,36 +10,147 @@ use sockdiag::End;
 
 use crate::escape::is_treacherous;
 
-/// Appends to a buffer of text.
+mod word;
+
+pub(crate) use word::Word;
+
+/// Takes text at its end.
 pub(crate) trait Put {
     /// As it is.
     fn put(&mut self, text: &str);
 
-    /// What came from elsewhere, made harmless.
-    fn put_escaped(&mut self, text: &str);
+    /// Up to eight bytes of ASCII, the first the lowest; the others are zero.
+    fn put_ascii(&mut self, bytes: u64, len: u32);
 
-    fn put_number(&mut self, number: u64);
+    #[inline]
+    fn put_number(&mut self, number: u64) {
+        match number {
+            0..10 => self.put_ascii(u64::from(b'0') + number, 1),
+            10..100_000_000 => {
+                let digits = word::eight_digits(number);
+                let zeros = digits.trailing_zeros() / 8;
+                self.put_ascii((digits | ZEROS) >> (8 * zeros), 8 - zeros);
+            }
+            _ => self.put_large_number(number),
+        }
+    }
 
-    /// With `0x` in front, for it may have no other letters.
-    fn put_hex(&mut self, number: u64);
+    #[cold]
+    fn put_large_number(&mut self, number: u64) {
+        self.put_number(number / 100_000_000);
+        self.put_ascii(word::eight_digits(number % 100_000_000) | ZEROS, 8);
+    }
 
     /// With exactly this many decimals, of a number of that fraction: 1234 with 2 is `12.34`.
-    fn put_decimal(&mut self, number: u64, decimals: u32);
+    #[inline]
+    fn put_decimal(&mut self, number: u64, decimals: u32) {
+        let scale = 10_u64.pow(decimals);
+        self.put_number(number / scale);
+        if decimals > 0 {
+            self.put_ascii(b'.'.into(), 1);
+            let mut place = scale / 10;
+            while place > 0 {
+                self.put_ascii(u64::from(b'0') + number / place % 10, 1);
+                place /= 10;
+            }
+        }
+    }
+
+    /// The number in units of the scale, rounded to three digits, of numbers from one unit on.
+    #[inline]
+    fn put_three_digits<const SCALE: u64>(&mut self, number: u64) {
+        // Of three digits each range ends where rounding would make a fourth.
+        let round = |unit: u64| number.saturating_add(unit / 2) / unit;
+        let hundredths = round(SCALE / 100);
+        if hundredths < 1_000 {
+            return self.put_decimal(hundredths, 2);
+        }
+        let tenths = round(SCALE / 10);
+        if tenths < 1_000 {
+            return self.put_decimal(tenths, 1);
+        }
+        self.put_number(round(SCALE));
+    }
 
     /// With three digits and the unit that suits: `412µs`, `3.41ms`, `12m05s`.
-    fn put_time(&mut self, time: Duration);
+    #[inline]
+    fn put_time(&mut self, time: Duration) {
+        let micros = micros(time);
+        match micros {
+            0..1_000 => {
+                self.put_number(micros);
+                self.put("µs");
+            }
+            1_000..999_500 => {
+                self.put_three_digits::<1_000>(micros);
+                self.put("ms");
+            }
+            999_500..99_950_000 => {
+                self.put_three_digits::<1_000_000>(micros);
+                self.put("s");
+            }
+            _ => self.put_long_time(micros),
+        }
+    }
+
+    #[cold]
+    fn put_long_time(&mut self, micros: u64) {
+        let seconds = micros.saturating_add(500_000) / 1_000_000;
+        let (large, small, names) = match seconds {
+            0..3_600 => (seconds / 60, seconds % 60, ("m", "s")),
+            3_600..86_400 => (seconds / 3_600, seconds / 60 % 60, ("h", "m")),
+            _ => (seconds / 86_400, seconds / 3_600 % 24, ("d", "h")),
+        };
+        self.put_number(large);
+        self.put(names.0);
+        self.put_ascii(u64::from(b'0') + small / 10, 1);
+        self.put_ascii(u64::from(b'0') + small % 10, 1);
+        self.put(names.1);
+    }
 
     /// With all its digits: `412µs`, `3.413ms`, `12.5s`.
-    fn put_exact_time(&mut self, time: Duration);
+    fn put_exact_time(&mut self, time: Duration) {
+        let micros = micros(time);
+        let (mut number, mut decimals, unit) = match micros {
+            0..1_000 => (micros, 0, "µs"),
+            1_000..1_000_000 => (micros, 3, "ms"),
+            _ => (micros, 6, "s"),
+        };
+        while decimals > 0 && number % 10 == 0 {
+            number /= 10;
+            decimals -= 1;
+        }
+        self.put_decimal(number, decimals);
+        self.put(unit);
+    }
 
     /// Whole up to four digits, else three digits in powers of a thousand: `1460`, `65.5kB`.
-    fn put_size(&mut self, bytes: u64);
-
-    /// As `ss` writes it.
-    fn put_end(&mut self, end: &End<'_>);
-
-    fn put_ip(&mut self, address: &IpAddr);
+    #[inline]
+    fn put_size(&mut self, bytes: u64) {
+        match bytes {
+            0..10_000 => self.put_number(bytes),
+            10_000..999_500 => {
+                self.put_three_digits::<1_000>(bytes);
+                self.put("kB");
+            }
+            999_500..999_500_000 => {
+                self.put_three_digits::<1_000_000>(bytes);
+                self.put("MB");
+            }
+            999_500_000..999_500_000_000 => {
+                self.put_three_digits::<1_000_000_000>(bytes);
+                self.put("GB");
+            }
+            _ => {
+                self.put_three_digits::<1_000_000_000_000>(bytes);
+                self.put("TB");
+            }
+        }
+    }
 }
+
+/// Eight times `0`.
+const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
 
 impl Put for Vec<u8> {
     #[inline]
@@ -47,6 +158,30 @@ impl Put for Vec<u8> {
         self.extend_from_slice(text.as_bytes());
     }
 
+    #[inline]
+    fn put_ascii(&mut self, bytes: u64, len: u32) {
+        let end = self.len() + len as usize;
+        // A copy of known length is an instruction, one of another length is a call.
+        self.extend_from_slice(&bytes.to_le_bytes());
+        self.truncate(end);
+    }
+}
+
+/// Appends what may be long to a buffer of text.
+pub(crate) trait PutText {
+    /// What came from elsewhere, made harmless.
+    fn put_escaped(&mut self, text: &str);
+
+    /// With `0x` in front, for it may have no other letters.
+    fn put_hex(&mut self, number: u64);
+
+    /// As `ss` writes it.
+    fn put_end(&mut self, end: &End<'_>);
+
+    fn put_ip(&mut self, address: &IpAddr);
+}
+
+impl PutText for Vec<u8> {
     fn put_escaped(&mut self, text: &str) {
         if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
             return self.put(text);
@@ -68,30 +203,6 @@ impl Put for Vec<u8> {
         }
     }
 
-    #[inline]
-    fn put_number(&mut self, mut number: u64) {
-        if number < 10 {
-            return self.push(b'0' + number as u8);
-        }
-        let mut digits = [0; 20];
-        let mut start = digits.len();
-        while number >= 100 {
-            let pair = (number % 100) as usize;
-            number /= 100;
-            start -= 2;
-            digits[start..start + 2].copy_from_slice(&PAIRS[2 * pair..2 * pair + 2]);
-        }
-        if number >= 10 {
-            let pair = number as usize;
-            start -= 2;
-            digits[start..start + 2].copy_from_slice(&PAIRS[2 * pair..2 * pair + 2]);
-        } else {
-            start -= 1;
-            digits[start] = b'0' + number as u8;
-        }
-        self.extend_from_slice(&digits[start..]);
-    }
-
     fn put_hex(&mut self, number: u64) {
         let mut digits = [0; 16];
         let mut start = digits.len();
@@ -108,83 +219,12 @@ impl Put for Vec<u8> {
         self.extend_from_slice(&digits[start..]);
     }
 
-    fn put_decimal(&mut self, number: u64, decimals: u32) {
-        let scale = 10_u64.pow(decimals);
-        self.put_number(number / scale);
-        if decimals > 0 {
-            self.push(b'.');
-            let mut place = scale / 10;
-            while place > 0 {
-                self.push(b'0' + (number / place % 10) as u8);
-                place /= 10;
-            }
-        }
-    }
-
-    fn put_time(&mut self, time: Duration) {
-        let micros = micros(time);
-        match micros {
-            0..1_000 => {
-                self.put_number(micros);
-                self.put("µs");
-            }
-            1_000..999_500 => {
-                self.put_three_digits(micros, 1_000);
-                self.put("ms");
-            }
-            999_500..99_950_000 => {
-                self.put_three_digits(micros, 1_000_000);
-                self.put("s");
-            }
-            _ => {
-                let seconds = micros.saturating_add(500_000) / 1_000_000;
-                let (large, small, names) = match seconds {
-                    0..3_600 => (seconds / 60, seconds % 60, ("m", "s")),
-                    3_600..86_400 => (seconds / 3_600, seconds / 60 % 60, ("h", "m")),
-                    _ => (seconds / 86_400, seconds / 3_600 % 24, ("d", "h")),
-                };
-                self.put_number(large);
-                self.put(names.0);
-                self.push(b'0' + (small / 10) as u8);
-                self.push(b'0' + (small % 10) as u8);
-                self.put(names.1);
-            }
-        }
-    }
-
-    fn put_exact_time(&mut self, time: Duration) {
-        let micros = micros(time);
-        let (mut number, mut decimals, unit) = match micros {
-            0..1_000 => (micros, 0, "µs"),
-            1_000..1_000_000 => (micros, 3, "ms"),
-            _ => (micros, 6, "s"),
-        };
-        while decimals > 0 && number % 10 == 0 {
-            number /= 10;
-            decimals -= 1;
-        }
-        self.put_decimal(number, decimals);
-        self.put(unit);
-    }
-
-    fn put_size(&mut self, bytes: u64) {
-        let (scale, unit) = match bytes {
-            0..10_000 => return self.put_number(bytes),
-            10_000..999_500 => (1_000, "kB"),
-            999_500..999_500_000 => (1_000_000, "MB"),
-            999_500_000..999_500_000_000 => (1_000_000_000, "GB"),
-            _ => (1_000_000_000_000, "TB"),
-        };
-        self.put_three_digits(bytes, scale);
-        self.put(unit);
-    }
-
     #[inline]
     fn put_end(&mut self, end: &End<'_>) {
         match (end.addr(), end.interface()) {
             // The same, but faster.
             (SocketAddr::V4(four), None) if four.port() != 0 => {
-                self.put_octets(four.ip().octets());
+                put_octets(four.ip().octets(), self);
                 self.push(b':');
                 self.put_number(u64::from(four.port()));
             }
@@ -198,7 +238,7 @@ impl Put for Vec<u8> {
 
     fn put_ip(&mut self, address: &IpAddr) {
         match address {
-            IpAddr::V4(four) => self.put_octets(four.octets()),
+            IpAddr::V4(four) => put_octets(four.octets(), self),
             IpAddr::V6(six) => {
                 let _ = write!(self, "{six}");
             }
@@ -206,53 +246,18 @@ impl Put for Vec<u8> {
     }
 }
 
-trait PutParts {
-    fn put_octets(&mut self, octets: [u8; 4]);
-
-    /// The number in units of the scale, rounded to three digits, of numbers from one unit on.
-    fn put_three_digits(&mut self, number: u64, scale: u64);
-}
-
-impl PutParts for Vec<u8> {
-    fn put_octets(&mut self, octets: [u8; 4]) {
-        for (position, octet) in octets.into_iter().enumerate() {
-            if position > 0 {
-                self.push(b'.');
-            }
-            self.put_number(u64::from(octet));
+fn put_octets(octets: [u8; 4], out: &mut Vec<u8>) {
+    for (position, octet) in octets.into_iter().enumerate() {
+        if position > 0 {
+            out.push(b'.');
         }
-    }
-
-    fn put_three_digits(&mut self, number: u64, scale: u64) {
-        // Of three digits each range ends where rounding would make a fourth.
-        let round = |unit: u64| number.saturating_add(unit / 2) / unit;
-        let hundredths = round(scale / 100);
-        if hundredths < 1_000 {
-            return self.put_decimal(hundredths, 2);
-        }
-        let tenths = round(scale / 10);
-        if tenths < 1_000 {
-            return self.put_decimal(tenths, 1);
-        }
-        self.put_number(round(scale));
+        out.put_number(u64::from(octet));
     }
 }
 
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
-
-/// The numbers 00 to 99.
-static PAIRS: [u8; 200] = {
-    let mut pairs = [0; 200];
-    let mut number = 0;
-    while number < 100 {
-        pairs[2 * number] = b'0' + number as u8 / 10;
-        pairs[2 * number + 1] = b'0' + number as u8 % 10;
-        number += 1;
-    }
-    pairs
-};
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,10 @@ use sockdiag::{End, Entry, Timer};
 use tcpinfo::{CongestionName, Reading, State, fields};
 
 use super::Unit;
-use crate::{process::Holders, text::Put};
+use crate::{
+    process::Holders,
+    text::{Put, PutText as _},
+};
 
 /// What a column holds of one socket.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +41,16 @@ impl Value<'_> {
     /// For a person who compares many.
     #[inline]
     pub(crate) fn put_short(&self, out: &mut Vec<u8>, unit: Unit) {
+        if !self.put_if_short(out, unit) {
+            self.put_exact(out);
+        }
+    }
+
+    /// The same of what is a few characters, or nothing.
+    #[inline]
+    pub(crate) fn put_if_short(&self, out: &mut impl Put, unit: Unit) -> bool {
         match *self {
+            Self::Absent => out.put("-"),
             Self::Number(number) => match unit {
                 Unit::Bytes => out.put_size(number),
                 Unit::BytesPerSecond => {
@@ -50,10 +62,11 @@ impl Value<'_> {
             Self::Time(time) => out.put_time(time),
             Self::Float(share) if unit == Unit::Share => {
                 out.put_decimal((share * 1e4).round() as u64, 2);
-                out.push(b'%');
+                out.put("%");
             }
-            _ => self.put_exact(out),
+            _ => return false,
         }
+        true
     }
 
     /// With all its digits.

@@ -10,7 +10,7 @@ use crate::{
         Row, Unit, Value, each_info_field, each_memory_field, each_option, of_reading, send_rate,
     },
     interface,
-    text::Put as _,
+    text::{Put as _, PutText as _},
 };
 
 /// How it is written.

@@ -9,7 +9,7 @@ use tcpinfo::State;
 use crate::{
     error::Error,
     source::{Source, Work},
-    text::Put as _,
+    text::{Put as _, PutText as _},
 };
 
 /// What is counted.

@@ -9,7 +9,10 @@ use std::{borrow::Cow, io::Write as _};
 
 use anstyle::{AnsiColor, Style};
 
-use crate::column::{Column, Row, Unit};
+use crate::{
+    column::{Column, Row, Unit},
+    text::Word,
+};
 
 /// Between two columns.
 const GAP: usize = 2;
@@ -79,10 +82,22 @@ impl Table {
         let mut owed = 0;
         for (column, width) in self.columns.iter().zip(&layout.widths) {
             let Some(width) = width else { continue };
+            let value = (column.value)(row);
+            if column.unit != Unit::Text {
+                let mut word = Word::default();
+                if value.put_if_short(&mut word, column.unit) && word.is_whole() {
+                    put_spaces(owed + width.saturating_sub(word.width()), out);
+                    word.append_to(out);
+                    owed = GAP;
+                    continue;
+                }
+            }
             put_spaces(owed, out);
             let start = out.len();
-            (column.value)(row).put_short(out, column.unit);
-            if let Cow::Owned(cut) = self.fit(column, &out[start..], *width) {
+            value.put_short(out, column.unit);
+            if self.width.is_some()
+                && let Cow::Owned(cut) = self.fit(column, &out[start..], *width)
+            {
                 out.truncate(start);
                 out.extend_from_slice(&cut);
             }
@@ -274,6 +289,10 @@ fn style(column: &Column, cell: &[u8]) -> Style {
 fn shown_width(text: &[u8]) -> usize {
     if text.is_ascii() {
         return text.len();
+    }
+    // No byte of what begins beyond U+02FF, before which every character takes one place, such as "µ".
+    if text.iter().all(|byte| *byte < 0xcc) {
+        return text.iter().filter(|byte| !(0x80..0xc0).contains(*byte)).count();
     }
     text.utf8_chunks().flat_map(|chunk| chunk.valid().chars()).map(char_width).sum()
 }
