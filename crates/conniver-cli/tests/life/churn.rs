@@ -108,6 +108,8 @@ fn make(thread: usize, expected: &Mutex<HashMap<u64, Expected>>, seen: &AtomicUs
             2 => {
                 server.write_all(&block[..down]).unwrap();
                 client.read_exact(&mut block[..down]).unwrap();
+                // But could.
+                assert_eq!(server.peek(&mut [0]).unwrap(), 1);
                 drop(server);
                 (down, ["reset", "reset"])
             }

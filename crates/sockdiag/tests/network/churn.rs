@@ -107,6 +107,10 @@ fn make(
             // A reset, for there may be bytes that nobody read.
             2 => {
                 server.write_all(&block[..down]).unwrap();
+                // What comes later than the end is not received.
+                for (end, bytes) in [(&server, up), (&client, down)] {
+                    assert!(bytes == 0 || end.peek(&mut [0]).unwrap() == 1);
+                }
                 drop((server, client));
                 down
             }
