@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use sockdiag::{Filter, Interfaces};
+use sockdiag::{Filter, Interfaces, Namespace};
 
 use crate::{cli::SelectArgs, error::Error, source};
 
@@ -24,18 +24,21 @@ pub(crate) fn names_of(select: &SelectArgs) -> Result<&'static Interfaces, Error
     Ok(NAMES.get_or_init(|| interfaces))
 }
 
-/// Those of the network namespace in which the command runs.
-pub(crate) fn of_thread() -> &'static Interfaces {
-    NAMES.get_or_init(Interfaces::of_thread)
+/// Those of a network namespace, or else of that in which the command runs.
+pub(crate) fn names_in(namespace: Option<&Namespace>) -> &'static Interfaces {
+    NAMES.get_or_init(|| {
+        namespace.map_or_else(Interfaces::of_thread, |namespace| Interfaces::of(namespace.clone()))
+    })
 }
 
-/// The number of an interface of this network namespace, by its name, its number, or as it is shown if
-/// it has no name.
+/// The number of an interface of the network namespace that is looked at, by its name, its number, or as
+/// it is shown if it has no name.
 pub(crate) fn number(text: &str) -> Option<u32> {
     let is_number = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
     let number = |text: &str| Some(text).filter(is_number)?.parse().ok();
-    let known = of_thread().index(text).or_else(|| number(text));
-    known.or_else(|| number(text.strip_prefix("if")?))
+    let known = names().index(text).or_else(|| number(text));
+    let known = known.or_else(|| number(text.strip_prefix("if")?));
+    known.filter(|index| *index != 0)
 }
 
 /// Reads a filter in which interfaces are called as they are there.

@@ -5,31 +5,29 @@ use std::process::ExitCode;
 use sockdiag::{Dump, Filter, Lookup, SockDiag, States, Tell};
 
 use crate::{
-    cli::LookupArgs, column::Row, error::Error, interface, json, list::Long, output,
-    process::Processes, run::complain,
+    cli::LookupArgs, column::Row, error::Error, escape, interface, json, list::Long, output,
+    process::Processes, run::complain, source,
 };
 
 pub(crate) fn run(arguments: &LookupArgs) -> Result<ExitCode, Error> {
-    let LookupArgs { local, remote, .. } = *arguments;
+    let LookupArgs { local, remote, cookie, netns, .. } = arguments;
+    let namespace = netns.as_deref().map(source::namespace).transpose()?;
+    let mut diag = source::open(namespace.as_ref())?;
+    interface::names_in(namespace.as_ref());
     let mut lookup = Lookup::new(local.address, remote.address);
-    if let Some(cookie) = arguments.cookie {
-        lookup = lookup.cookie(cookie);
+    if let Some(cookie) = cookie {
+        lookup = lookup.cookie(*cookie);
     }
-    let mut named = [arguments.interface, local.interface, remote.interface].into_iter().flatten();
-    let interface = named.next();
-    if named.any(|other| interface != Some(other)) {
-        return Err(Error::usage("a connection is bound to one interface, and here are two"));
-    }
+    let interface = interface_of(arguments)?;
     if let Some(index) = interface {
         lookup = lookup.interface(index);
     }
-    interface::of_thread();
-    let mut diag = SockDiag::open()?;
     let Some(entry) = diag.lookup(&lookup)? else {
         let advice = advice(&mut diag, arguments, interface)?;
-        complain(&format!(
-            "{lookup}: there is no such connection in this network namespace{advice}"
-        ));
+        let place = netns.as_ref().map_or("this network namespace".to_owned(), |name| {
+            format!("the network namespace {}", escape::line(name))
+        });
+        complain(&format!("{lookup}: there is no such connection in {place}{advice}"));
         return Ok(ExitCode::FAILURE);
     };
     let processes = arguments.process.then(Processes::scan).transpose()?;
@@ -47,6 +45,25 @@ pub(crate) fn run(arguments: &LookupArgs) -> Result<ExitCode, Error> {
         complain(&why);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The interface to which the connection is bound, if one is named.
+fn interface_of(arguments: &LookupArgs) -> Result<Option<u32>, Error> {
+    let LookupArgs { local, remote, interface, .. } = arguments;
+    let mut chosen = None;
+    for name in [interface, &local.interface, &remote.interface].into_iter().flatten() {
+        let index = interface::number(name).ok_or_else(|| {
+            Error::usage(format!(
+                "{name:?} is neither a network interface that is there nor an index; \"ip link\" lists \
+                 them"
+            ))
+        })?;
+        if chosen.is_some_and(|other| other != index) {
+            return Err(Error::usage("a connection is bound to one interface, and here are two"));
+        }
+        chosen = Some(index);
+    }
+    Ok(chosen)
 }
 
 /// What else would find a connection between these addresses: the kernel finds one that is bound to an

@@ -2,8 +2,6 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
-use crate::interface;
-
 /// The arguments of `lookup`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct LookupArgs {
@@ -26,8 +24,12 @@ pub(crate) struct LookupArgs {
     /// Also if it is bound to this network interface, a name or an index
     ///
     /// A connection that is bound to one is not found without it.
-    #[arg(long, value_name = "INTERFACE", value_parser = interface_named)]
-    pub(crate) interface: Option<u32>,
+    #[arg(long, value_name = "INTERFACE")]
+    pub(crate) interface: Option<String>,
+
+    /// In another network namespace: a name of "ip netns", a path, or a process by its number
+    #[arg(short = 'N', long, value_name = "NAME")]
+    pub(crate) netns: Option<String>,
 
     /// Show the programs that hold it
     #[arg(short, long)]
@@ -38,11 +40,11 @@ pub(crate) struct LookupArgs {
     pub(crate) json: bool,
 }
 
-/// One end, and the interface to which a socket that has it is bound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One end, and what the interface is called to which a socket that has it is bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct End {
     pub(crate) address: SocketAddr,
-    pub(crate) interface: Option<u32>,
+    pub(crate) interface: Option<String>,
 }
 
 impl End {
@@ -59,16 +61,8 @@ impl End {
         };
         let (name, behind) = rest.split_at(rest.find([']', ':']).unwrap_or(rest.len()));
         let address = address(&format!("{before}{behind}"))?;
-        Ok(Self { address, interface: Some(interface_named(name)?) })
+        Ok(Self { address, interface: Some(name.to_owned()) })
     }
-}
-
-fn interface_named(text: &str) -> Result<u32, String> {
-    interface::number(text).filter(|index| *index != 0).ok_or_else(|| {
-        format!(
-            "{text:?} is neither a network interface that is here nor an index; \"ip link\" lists them"
-        )
-    })
 }
 
 fn cookie(text: &str) -> Result<u64, &'static str> {
@@ -114,14 +108,16 @@ mod tests {
     fn ends_are_read_as_they_are_written_anywhere() {
         for (text, address, interface) in [
             ("127.0.0.1:80", "127.0.0.1:80", None),
-            ("127.0.0.1%7:80", "127.0.0.1:80", Some(7)),
-            ("127.0.0.1%if7:80", "127.0.0.1:80", Some(7)),
+            ("127.0.0.1%7:80", "127.0.0.1:80", Some("7")),
+            ("127.0.0.1%if7:80", "127.0.0.1:80", Some("if7")),
             ("[::1]:80", "[::1]:80", None),
-            ("[fe80::1]%if7:80", "[fe80::1]:80", Some(7)),
-            ("[fe80::1%7]:80", "[fe80::1]:80", Some(7)),
-            ("[::ffff:10.0.0.1]%7:80", "[::ffff:10.0.0.1]:80", Some(7)),
+            ("[fe80::1]%if7:80", "[fe80::1]:80", Some("if7")),
+            ("[fe80::1%7]:80", "[fe80::1]:80", Some("7")),
+            ("[::ffff:10.0.0.1]%7:80", "[::ffff:10.0.0.1]:80", Some("7")),
+            ("127.0.0.1%:80", "127.0.0.1:80", Some("")),
         ] {
             let address = address.parse().unwrap();
+            let interface = interface.map(str::to_owned);
             assert_eq!(End::parse(text), Ok(End { address, interface }), "{text}");
         }
         for (text, expected) in [
@@ -129,9 +125,6 @@ mod tests {
             ("127.0.0.1", "address"),
             ("::1:80", "address"),
             ("localhost:80", "names"),
-            ("127.0.0.1%:80", "interface"),
-            ("127.0.0.1%0:80", "interface"),
-            ("127.0.0.1%no-such:80", "no-such"),
             ("[fe80::1%7]%7:80", "address"),
         ] {
             let error = End::parse(text).unwrap_err();

@@ -54,6 +54,7 @@ fn what_clap_refuses_is_a_usage_error() {
         &["lookup", "127.0.0.1:1"],
         &["lookup", "127.0.0.1", "127.0.0.1:2"],
         &["lookup", "127.0.0.1:1", "127.0.0.1:2", "--cookie", "xyz"],
+        &["lookup", "127.0.0.1:1", "127.0.0.1:2", "--netns", ""],
         &["schema", "extra"],
         &["schema", "life", "--all"],
         &["schema", "list", "--json"],

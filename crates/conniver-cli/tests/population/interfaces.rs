@@ -152,9 +152,7 @@ fn written() {
     assert_eq!(locals, shown.iter().map(|(local, _)| &**local).collect());
 
     // Names are those of the network that is asked, and unknown of one that was recorded.
-    // SAFETY: a plain system call that takes no pointers.
-    let id = unsafe { libc::gettid() };
-    let place = format!("/proc/{id}/ns/net");
+    let place = network_of_thread();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("dump");
     printed(&["-a", "--save", file.to_str().unwrap()]);
@@ -210,6 +208,13 @@ fn read() {
     }
 }
 
+/// The path of the network namespace of this thread.
+fn network_of_thread() -> String {
+    // SAFETY: a plain system call that takes no pointers.
+    let id = unsafe { libc::gettid() };
+    format!("/proc/{id}/ns/net")
+}
+
 fn found() {
     let _scene = Scene::new();
     let all: BTreeSet<_> =
@@ -241,6 +246,22 @@ fn found() {
         let other = run(&["lookup", &bare, remote, "--interface", "77"]);
         assert!(other.code == 1 && other.complaint().contains(NAME), "{other:?}");
     }
+    // From another network, where there is no interface of this name.
+    let place = network_of_thread();
+    in_network(|| {
+        for (local, remote) in &all {
+            let socket = printed(&["lookup", local, remote, "--json", "--netns", &place]);
+            assert_eq!(check(socket.trim_end())["localAddr"], **local);
+        }
+        let (local, remote) = all.iter().find(|(local, _)| local.contains(NAME)).unwrap();
+        assert_eq!(run(&["lookup", local, remote]).code, 2);
+        let (local, remote) = all.iter().find(|(local, _)| !local.contains('%')).unwrap();
+        assert_eq!(run(&["lookup", local, remote]).code, 1);
+        let missed = run(&["lookup", local, "127.0.0.1:9", "-N", &place]);
+        assert!(missed.code == 1 && missed.complaint().contains(&place), "{missed:?}");
+    });
+    let nowhere = run(&["lookup", "127.0.0.1:80", "127.0.0.1:9", "--netns", "none-such"]);
+    assert!(nowhere.code == 1 && nowhere.complaint().contains("none-such"), "{nowhere:?}");
     let unknown = run(&["lookup", "127.0.0.1%lo:80", "127.0.0.1:9"]);
     assert!(unknown.code == 2 && unknown.stderr.contains("ip link"), "{unknown:?}");
 }
