@@ -289,6 +289,7 @@ impl<T: Transport> Listing<'_, T> {
         self.conversation.deliver(&request)?;
         self.conversation.unfinished = Some(sequence);
         self.conversation.unread = Unread::default();
+        self.failure = None;
         Ok(true)
     }
 
