@@ -124,17 +124,20 @@ impl Source {
         done.into_iter().collect()
     }
 
-    /// The remote ports of the first sockets that come. None if they are so few that one part has them
-    /// sooner than two would, or lie in a file, which is read once.
-    fn sample(&self) -> Result<Option<Vec<u16>>, Error> {
+    /// The ports of the first sockets that come, local and remote. None if they are so few that one part
+    /// has them sooner than two would, or lie in a file, which is read once.
+    fn sample(&self) -> Result<Option<[Vec<u16>; 2]>, Error> {
         let Place::Kernel(namespace) = &self.place else { return Ok(None) };
         let mut diag = open(namespace.as_ref())?;
         // Whatever the filter is: it may have the kernel look long for few.
         let mut entries = diag.dump(&self.dump.clone().tell(Tell::NOTHING))?;
-        let mut ports = Vec::with_capacity(SAMPLE);
+        let mut ports = [(); 2].map(|()| Vec::with_capacity(SAMPLE));
         while let Some(entry) = entries.next() {
-            ports.push(entry?.remote_addr().port());
-            if ports.len() == SAMPLE {
+            let entry = entry?;
+            let [local, remote] = &mut ports;
+            local.push(entry.local_addr().port());
+            remote.push(entry.remote_addr().port());
+            if local.len() == SAMPLE {
                 return Ok(Some(ports));
             }
         }

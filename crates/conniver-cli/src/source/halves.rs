@@ -9,37 +9,50 @@ use super::FromText as _;
 /// So many sockets tell well enough where the quarters of their ports are.
 pub(super) const SAMPLE: usize = 1_000;
 
-/// Two filters that have all sockets once, and about half of them each if these are the remote ports of
-/// the first that the kernel tells of.
+/// Two filters that have all sockets once, and about half of them each if these are the local and the
+/// remote ports of the first that the kernel tells of.
 ///
 /// It tells of connections to one server in the order of their local ports (from Linux 6.15 on), so the
 /// first have neighbouring ones, which are no sample. But where a connection begins, the kernel chose the
 /// port from all of its range, whose middle half therefore has half of them. Where it came in, the remote
 /// port is such a one, of a range that the sample shows. A port that many have, a server's, is in one
 /// half or the other of both; so that who is in one half by only one of its ports is not.
-pub(super) fn halves(remote_ports: &mut [u16]) -> [Filter; 2] {
+pub(super) fn halves(ports: &mut [Vec<u16>; 2]) -> [Filter; 2] {
+    let [local, remote] = ports;
     let (low, high) = local_port_range();
     let quarter = high.saturating_sub(low) / 4;
-    let ours = within("sport", low + quarter..high - quarter);
-    let theirs = within("dport", middle_half(remote_ports));
+    let rare = rare_of(local);
+    let chosen = rare.iter().filter(|port| (low..=high).contains(*port)).count();
+    let ours = if 2 * chosen >= rare.len() {
+        within("sport", &(low + quarter..high - quarter))
+    } else {
+        // The range is another elsewhere, or was when they began: all ports, in stripes.
+        let stripes =
+            (0..8).map(|stripe| within("sport", &(stripe << 13..(stripe << 13) + (1 << 12))));
+        format!("( {} )", stripes.collect::<Vec<_>>().join(" or "))
+    };
+    let rare = rare_of(remote);
+    let theirs = middle_half(if rare.len() < remote.len() / 20 { remote } else { &rare });
+    let theirs = within("dport", &theirs);
     let either = format!("( {ours} and ! {theirs} ) or ( ! {ours} and {theirs} )");
     [Filter::text(&either), Filter::text(&format!("! ( {either} )"))]
 }
 
-fn within(end: &str, ports: Range<u16>) -> String {
+fn within(end: &str, ports: &Range<u16>) -> String {
     format!("( {end} >= :{} and {end} < :{} )", ports.start, ports.end)
 }
 
-/// The ports between the first and the last quarter of those that few have; none if most have few ports.
-fn middle_half(ports: &mut [u16]) -> Range<u16> {
+/// In order those that few have.
+fn rare_of(ports: &mut [u16]) -> Vec<u16> {
     ports.sort_unstable();
     let alike = ports.chunk_by(|one, next| one == next);
-    let rare: Vec<u16> = alike.filter(|alike| alike.len() < 3).flatten().copied().collect();
-    if rare.len() < ports.len() / 20 {
-        return 0..0;
-    }
-    let quarter = rare.len() / 4;
-    match (rare.get(quarter), rare.get(rare.len() - quarter)) {
+    alike.filter(|alike| alike.len() < 3).flatten().copied().collect()
+}
+
+/// Between the first and the last quarter of these, which are in order.
+fn middle_half(ports: &[u16]) -> Range<u16> {
+    let quarter = ports.len() / 4;
+    match (ports.get(quarter), ports.get(ports.len() - quarter.max(1))) {
         (Some(start), Some(end)) => *start..*end,
         _ => 0..0,
     }
@@ -88,13 +101,21 @@ mod tests {
             [(client, server), (server, client)]
         });
         let both: Vec<_> = both.collect();
+        // Ports of another range; and few, of many addresses.
+        let elsewhere: Vec<_> = (0..4_000).map(|at| (1_024 + 7 * at, 443)).collect();
+        let few: Vec<_> = (0..4_000).map(|at| (443, 1_024 + at % 16)).collect();
         let listeners = vec![(80, 0); 4_000];
-        for (sockets, least) in
-            [(clients, 0.45), (server, 0.45), (proxy, 0.45), (both, 0.45), (listeners, 0.0)]
-        {
-            let mut first: Vec<_> =
-                sockets.iter().take(SAMPLE).map(|(_, remote)| *remote).collect();
-            let halves = halves(&mut first);
+        for (sockets, least) in [
+            (clients, 0.45),
+            (server, 0.45),
+            (proxy, 0.45),
+            (both, 0.45),
+            (elsewhere, 0.4),
+            (few, 0.4),
+            (listeners, 0.0),
+        ] {
+            let (local, remote) = sockets.iter().take(SAMPLE).copied().unzip();
+            let halves = halves(&mut [local, remote]);
             let odd = [(0, 0), (443, 0), (443, u16::MAX), (u16::MAX, 0), (u16::MAX, u16::MAX)];
             let mut sizes = [0; 2];
             for pair in sockets.iter().copied().chain(odd) {
