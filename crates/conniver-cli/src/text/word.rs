@@ -68,11 +68,11 @@ impl Put for Word {
 pub(super) const fn eight_digits(number: u64) -> u64 {
     // Two numbers of four digits, four of two, eight of one; products and shifts instead of divisions,
     // exact for numbers as small as these.
-    let fours = number / 10_000 | (number % 10_000) << 32;
+    let fours = (number / 10_000) | ((number % 10_000) << 32);
     let hundreds = ((fours * 5_243) >> 19) & 0x7f_0000_007f;
-    let twos = hundreds | (fours - 100 * hundreds) << 16;
+    let twos = hundreds | ((fours - 100 * hundreds) << 16);
     let tens = ((twos * 103) >> 10) & 0x0f_000f_000f_000f;
-    tens | (twos - 10 * tens) << 8
+    tens | ((twos - 10 * tens) << 8)
 }
 
 #[cfg(test)]
