@@ -153,9 +153,11 @@ fn check_facts(entry: &Entry<'_>, parts: &[(u16, &[u8])]) {
 
     let info = part(2).map(LinuxTcpInfo::from_bytes);
     let told = entry.native_tcp_info();
+    assert_eq!(told.as_ref().map(|info| info.as_bytes()), part(2), "all are lent");
     assert_eq!(
-        told.map(|info| info.as_bytes().to_vec()),
-        info.map(|info| info.as_bytes().to_vec())
+        told.map(|info| info.to_kept().as_bytes().to_vec()),
+        info.map(|info| info.as_bytes().to_vec()),
+        "and as many kept as there is room for"
     );
     let name = part(4).map(CongestionName::from_bytes);
     assert_eq!(entry.congestion_name(), name);
