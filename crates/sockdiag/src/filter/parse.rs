@@ -473,7 +473,13 @@ impl<'a> Parser<'a> {
         let mut len = self.rest().len();
         while let Some((at, char)) = chars.next() {
             match char {
-                '\\' => text.extend(chars.next().map(|(_, escaped)| escaped)),
+                '\\' => match chars.next() {
+                    Some((_, escaped)) => text.push(escaped),
+                    None => {
+                        let last = begin + at..self.text.len();
+                        return Err(self.error(last, "expected a character behind the backslash"));
+                    }
+                },
                 '(' | ')' | '&' | '|' => {
                     len = at;
                     break;

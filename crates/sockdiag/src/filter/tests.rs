@@ -211,6 +211,8 @@ fn an_error_points_at_the_place_and_says_what_was_expected() {
         ("src 127.0.0.1%nosuch:80", "127.0.0.1%nosuch:80", "interface"),
         ("src [fe80::1]%:80", "[fe80::1]%:80", "interface"),
         ("src [fe80::1%lo]%lo:80", "[fe80::1%lo]%lo:80", "expected"),
+        ("cc \\", "\\", "behind the backslash"),
+        ("cc = b\\", "\\", "behind the backslash"),
         ("src 1%2%3", "1%2%3", "interface"),
         ("fwmark x", "x", "mark"),
         ("cgroup /nowhere", "/nowhere", "cgroup"),
