@@ -1,14 +1,13 @@
 //! Lists of this machine, kept and read again; also by `ss`, and kept by `ss`.
 
-use std::{
-    collections::BTreeSet,
-    io::Write,
-    process::{Command, Output},
-};
+use std::{collections::BTreeSet, io::Write, process::Command};
 
 use sockdiag::{Dump, EntryBuf, Recorder, Replay, SockDiag, States};
 
-use super::scene::{Pair, Test, loopbacks, mapped_pair, needs, pair_at, test, until};
+use super::{
+    scene::{Pair, Test, loopbacks, mapped_pair, needs, pair_at, test, until},
+    shown::printed_by,
+};
 
 pub(crate) fn tests() -> Vec<Test> {
     let ss = Command::new("ss").arg("-V").output();
@@ -108,15 +107,8 @@ fn ss(arguments: &[&str], file: Option<&std::path::Path>) -> String {
     if let Some(file) = file {
         command.env("TCPDIAG_FILE", file);
     }
-    let Output { status, stdout, stderr } = command.args(arguments).output().unwrap();
-    let complaint = String::from_utf8_lossy(&stderr);
-    // Which it says of every socket, and tells all else.
-    let mut complaints = complaint.lines().filter(|line| *line != "Failed to find cgroup2 mount");
-    assert!(
-        status.success() && complaints.all(|line| line.trim().is_empty()),
-        "{status}: {complaint}"
-    );
-    String::from_utf8(stdout).unwrap()
+    command.args(arguments);
+    printed_by(command)
 }
 
 /// Cookies as `ss -e` prints them.

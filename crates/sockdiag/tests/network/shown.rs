@@ -38,6 +38,14 @@ pub(crate) fn ss_of(file: Option<&Path>, arguments: &[&str]) -> Vec<Shown> {
     if let Some(file) = file {
         command.env("TCPDIAG_FILE", file);
     }
+    let text = printed_by(command);
+    // Keys of signed segments are written before all else, whatever they belong to (6.1).
+    let text = text.trim_start_matches(|c: char| !c.is_ascii_uppercase());
+    text.lines().filter(|line| !line.trim().is_empty()).map(Shown::new).collect()
+}
+
+/// What `ss` prints, which must have nothing to complain of.
+pub(crate) fn printed_by(mut command: Command) -> String {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let complaint = String::from_utf8_lossy(&stderr);
     // Which it says of every socket, and tells all else.
@@ -46,10 +54,7 @@ pub(crate) fn ss_of(file: Option<&Path>, arguments: &[&str]) -> Vec<Shown> {
         status.success() && complaints.all(|line| line.trim().is_empty()),
         "{status}: {complaint}"
     );
-    let text = String::from_utf8(stdout).unwrap();
-    // Keys of signed segments are written before all else, whatever they belong to (6.1).
-    let text = text.trim_start_matches(|c: char| !c.is_ascii_uppercase());
-    text.lines().filter(|line| !line.trim().is_empty()).map(Shown::new).collect()
+    String::from_utf8(stdout).unwrap()
 }
 
 /// Words that stand for themselves.
