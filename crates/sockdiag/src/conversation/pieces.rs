@@ -37,7 +37,7 @@ impl Buffer {
 /// What of a list was received and not yet looked at.
 #[derive(Debug, Default)]
 pub(super) struct Unread {
-    /// How long each piece is that lies in the buffer; zero where there is none.
+    /// How long each piece is behind the first; zero where there is none.
     lens: [usize; PIECES],
     /// Which of them is read,
     piece: usize,
@@ -48,12 +48,10 @@ pub(super) struct Unread {
 impl Unread {
     /// One piece, the first in the buffer.
     pub(super) fn of(len: usize) -> Self {
-        let mut unread = Self { rest: 0..len, ..Self::default() };
-        unread.add(0, len);
-        unread
+        Self { rest: 0..len, ..Self::default() }
     }
 
-    /// Another.
+    /// Another behind it.
     pub(super) fn add(&mut self, number: usize, len: usize) {
         if let Some(slot) = self.lens.get_mut(number) {
             *slot = len;
