@@ -16,19 +16,16 @@ pub(crate) fn names() -> &'static Interfaces {
 
 /// The names where these sockets come from. A file has none, and those of this machine may be others.
 pub(crate) fn names_of(select: &SelectArgs) -> Result<&'static Interfaces, Error> {
-    let interfaces = match (&select.netns, &select.from) {
-        (Some(name), _) => Interfaces::of(source::namespace(name)?),
-        (None, Some(_)) => Interfaces::unnamed(),
-        (None, None) => Interfaces::of_thread(),
-    };
-    Ok(NAMES.get_or_init(|| interfaces))
+    if select.netns.is_none() && select.from.is_some() {
+        return Ok(NAMES.get_or_init(Interfaces::unnamed));
+    }
+    let namespace = select.netns.as_deref().map(source::namespace).transpose()?;
+    Ok(names_in(namespace))
 }
 
 /// Those of a network namespace, or else of that in which the command runs.
-pub(crate) fn names_in(namespace: Option<&Namespace>) -> &'static Interfaces {
-    NAMES.get_or_init(|| {
-        namespace.map_or_else(Interfaces::of_thread, |namespace| Interfaces::of(namespace.clone()))
-    })
+pub(crate) fn names_in(namespace: Option<Namespace>) -> &'static Interfaces {
+    NAMES.get_or_init(|| namespace.map_or_else(Interfaces::of_thread, Interfaces::of))
 }
 
 /// The number of an interface of the network namespace that is looked at, by its name, its number, or as

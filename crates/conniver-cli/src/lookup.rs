@@ -13,7 +13,7 @@ pub(crate) fn run(arguments: &LookupArgs) -> Result<ExitCode, Error> {
     let LookupArgs { local, remote, cookie, netns, .. } = arguments;
     let namespace = netns.as_deref().map(source::namespace).transpose()?;
     let mut diag = source::open(namespace.as_ref())?;
-    interface::names_in(namespace.as_ref());
+    interface::names_in(namespace);
     let mut lookup = Lookup::new(local.address, remote.address);
     if let Some(cookie) = cookie {
         lookup = lookup.cookie(*cookie);
