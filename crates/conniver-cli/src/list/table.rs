@@ -95,9 +95,7 @@ impl Table {
             put_spaces(owed, out);
             let start = out.len();
             value.put_short(out, column.unit);
-            if self.width.is_some()
-                && let Cow::Owned(cut) = self.fit(column, &out[start..], *width)
-            {
+            if let Cow::Owned(cut) = self.fit(column, &out[start..], *width) {
                 out.truncate(start);
                 out.extend_from_slice(&cut);
             }
@@ -289,10 +287,6 @@ fn style(column: &Column, cell: &[u8]) -> Style {
 fn shown_width(text: &[u8]) -> usize {
     if text.is_ascii() {
         return text.len();
-    }
-    // No byte of what begins beyond U+02FF, before which every character takes one place, such as "µ".
-    if text.iter().all(|byte| *byte < 0xcc) {
-        return text.iter().filter(|byte| !(0x80..0xc0).contains(*byte)).count();
     }
     text.utf8_chunks().flat_map(|chunk| chunk.valid().chars()).map(char_width).sum()
 }
