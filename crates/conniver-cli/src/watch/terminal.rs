@@ -15,7 +15,7 @@ use ratatui::{
     backend::CrosstermBackend,
     crossterm::{
         cursor::{Hide, Show},
-        execute,
+        execute, queue,
         style::ResetColor,
         terminal::{
             Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
@@ -79,12 +79,10 @@ impl Screen {
 
     /// Takes the terminal again, in whatever state somebody else left it.
     pub(crate) fn resume(&mut self) -> io::Result<()> {
-        give_back();
         self.terminal = blank()?;
-        take()?;
-        // Its own way to clear asks the terminal where the cursor is, and the answer would be taken by
-        // who reads the keys.
-        execute!(io::stdout(), Clear(ClearType::All))
+        // Whose mode is known is not put into raw mode again.
+        let _ = disable_raw_mode();
+        take()
     }
 }
 
@@ -105,10 +103,19 @@ fn blank() -> io::Result<Terminal<CrosstermBackend<Out>>> {
     Terminal::new(CrosstermBackend::new(out))
 }
 
+/// Takes it, or takes it again: what was left on its other screen is seen by nobody in between.
 fn take() -> io::Result<()> {
     // If one of them fails, the others are undone, too.
-    IS_TAKEN.store(true, Ordering::SeqCst);
-    let taken = enable_raw_mode().and_then(|()| execute!(io::stdout(), EnterAlternateScreen, Hide));
+    let was_taken = IS_TAKEN.swap(true, Ordering::SeqCst);
+    let taken = enable_raw_mode().and_then(|()| {
+        let mut out = io::stdout().lock();
+        if was_taken {
+            queue!(out, LeaveAlternateScreen)?;
+        }
+        // The library's way to clear asks the terminal where the cursor is, and the answer would be
+        // taken by who reads the keys.
+        execute!(out, EnterAlternateScreen, Hide, Clear(ClearType::All))
+    });
     if taken.is_err() {
         give_back();
     }
