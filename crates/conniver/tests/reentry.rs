@@ -30,7 +30,7 @@ fn finishes(what: impl FnOnce() + Send + 'static) {
         what();
         let _ = done.send(());
     });
-    match is_done.recv_timeout(Duration::from_secs(30)) {
+    match is_done.recv_timeout(Duration::from_secs(60)) {
         Err(mpsc::RecvTimeoutError::Timeout) => panic!("it waits for itself"),
         _ => worker.join().unwrap(),
     }

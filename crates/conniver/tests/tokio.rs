@@ -31,7 +31,7 @@ async fn pair() -> (TcpStream, TcpStream) {
 }
 
 fn only(reports: &Receiver<Report>) -> Report {
-    let report = reports.recv_timeout(Duration::from_secs(10)).expect("no report");
+    let report = reports.recv_timeout(Duration::from_secs(60)).expect("no report");
     assert!(reports.try_recv().is_err(), "more than one report");
     report
 }
@@ -103,7 +103,7 @@ fn close_report_survives_the_shutdown_of_the_runtime() {
         server
     });
     opened.recv().unwrap();
-    runtime.shutdown_timeout(Duration::from_secs(10));
+    runtime.shutdown_timeout(Duration::from_secs(60));
     let report = only(&reports);
     assert_eq!(report.closed_info().is_some(), kernel::answers());
     drop(server);

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     fmt::Debug,
     io::{self, Read, Write},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -189,8 +189,10 @@ fn an_end_in_an_error_and_a_failure_are_warnings() {
         assert_eq!(closed.get("conn.rx_error"), Some(error.to_string().as_str()));
         assert_eq!(closed.get("conn.category"), None, "absent is not recorded");
 
-        // A port that was free a moment ago.
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        // Nobody listens at the other end of a connection.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let address = taken.local_addr().unwrap();
         let error = options.connector().connect(address).unwrap_err();
         let failed = subscriber.only("connection failed");
         assert_eq!(failed.level, Level::WARN);

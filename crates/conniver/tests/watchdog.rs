@@ -34,7 +34,7 @@ fn await_trouble(watchdog: &mut Watchdog) -> Alarm {
         if let Some(alarm) = watchdog.look().pop() {
             return alarm;
         }
-        assert!(begin.elapsed() < Duration::from_secs(10), "no trouble was found");
+        assert!(begin.elapsed() < Duration::from_secs(60), "no trouble was found");
         thread::sleep(Duration::from_millis(5));
     }
 }
@@ -57,7 +57,7 @@ fn an_idle_connection_is_found_and_told_of_once_each_time() {
     assert!(troubles(&mut watchdog).is_empty());
     thread::sleep(LATER);
     let [Trouble::Idle(time)] = troubles(&mut watchdog)[..] else { panic!("not found") };
-    assert!(time >= SOON && time < Duration::from_secs(10));
+    assert!(time >= SOON && time < Duration::from_secs(60));
 
     let mut told = Vec::new();
     watchdog.watch(|alarm| told.push(alarm.to_string()));
@@ -136,7 +136,7 @@ fn a_peer_that_does_not_read_stalls_the_connection() {
     let begin = Instant::now();
     // Until nothing has gone into the full queue for a while.
     let mut last = Instant::now();
-    while last.elapsed() < SOON && begin.elapsed() < Duration::from_secs(10) {
+    while last.elapsed() < SOON && begin.elapsed() < Duration::from_secs(60) {
         match conn.write(&[0; 1 << 16]) {
             Ok(bytes) => {
                 assert!(bytes > 0);

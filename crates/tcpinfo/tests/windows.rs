@@ -74,7 +74,7 @@ fn kind<T>(result: Result<T, Error>) -> ErrorKind {
 
 /// Waits for something that the other end causes.
 fn until(mut met: impl FnMut() -> bool) {
-    let patience = Instant::now() + Duration::from_secs(10);
+    let patience = Instant::now() + Duration::from_secs(60);
     while !met() {
         assert!(Instant::now() < patience, "it never happens");
         std::thread::yield_now();

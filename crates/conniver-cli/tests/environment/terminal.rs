@@ -89,7 +89,7 @@ pub(crate) fn screen(folder: &std::path::Path, width: usize, command: &str) -> S
         if text.contains("status ") {
             break text;
         }
-        assert!(begun.elapsed() < Duration::from_secs(30), "{text}");
+        assert!(begun.elapsed() < Duration::from_secs(60), "{text}");
         thread::sleep(Duration::from_millis(20));
     };
     let _ = tmux().arg("kill-server").status();

@@ -11,6 +11,7 @@ use std::{
 };
 
 use libtest_mimic::{Failed, Trial};
+use socket2::{Domain, Socket, Type};
 
 use crate::server::{PATIENCE, Scene, Series, Server, holds, same, trial, trial_alone};
 
@@ -175,10 +176,13 @@ fn refused() -> Result<(), Failed> {
     let scene = Scene::new()?;
     let (address, rule) = (scene.address(), scene.rule());
     drop(scene);
+    // Of a port that is nobody's, an attempt may come from the same port, and meet itself.
+    let taken = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    taken.bind(&address.into())?;
     let server = Server::start(&["--label", &rule])?;
     for _ in 0..3 {
         if TcpStream::connect_timeout(&address, PATIENCE.min(Duration::from_secs(5))).is_ok() {
-            return Err("somebody listens on a port that was closed".into());
+            return Err("somebody listens on a port that is taken".into());
         }
     }
     let last = server.scrape_until("the attempts", |series| {

@@ -183,12 +183,12 @@ fn overflow() {
             drop(connect(&listener));
         }
         for _ in 0..ENDS {
-            let event = roomy.next(Some(Duration::from_secs(20))).unwrap();
+            let event = roomy.next(Some(Duration::from_secs(120))).unwrap();
             assert!(matches!(event, Some(Event::Ended(_))), "{event:?}");
         }
         let (mut ended, mut lost) = (0, 0);
         while ended + lost < ENDS {
-            match events.next(Some(Duration::from_secs(20))).unwrap().expect("not all are told of")
+            match events.next(Some(Duration::from_secs(120))).unwrap().expect("not all are told of")
             {
                 Event::Ended(_) => ended += 1,
                 Event::Lost { events, .. } => {
@@ -210,7 +210,7 @@ fn overflow() {
 /// Waits for the end of one socket and gives it to look at.
 fn until_ended(events: &mut Events, cookie: u64) -> sockdiag::EntryBuf {
     loop {
-        match events.next(Some(Duration::from_secs(20))).unwrap() {
+        match events.next(Some(Duration::from_secs(120))).unwrap() {
             Some(Event::Ended(entry)) if entry.cookie() == cookie => return entry.to_buf(),
             Some(Event::Ended(_)) => {}
             other => panic!("{other:?}"),

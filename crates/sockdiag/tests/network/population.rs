@@ -752,7 +752,7 @@ pub(crate) fn link_local() -> io::Result<SocketAddr> {
     // It is of use a little later.
     let begun = Instant::now();
     while let Err(error) = socket.bind(&at(0).into()) {
-        if begun.elapsed() > Duration::from_secs(10) {
+        if begun.elapsed() > Duration::from_secs(60) {
             return Err(error);
         }
         std::thread::sleep(Duration::from_millis(1));

@@ -328,7 +328,7 @@ fn with_congestion(
 fn await_acknowledgement(stream: &TcpStream) -> Result<(), Failed> {
     let begun = Instant::now();
     while Queues::read(stream)?.in_flight_bytes != Some(0) {
-        if begun.elapsed() > Duration::from_secs(10) {
+        if begun.elapsed() > Duration::from_secs(60) {
             return Err("what was sent is never acknowledged".into());
         }
         std::thread::yield_now();
