@@ -5,7 +5,7 @@
 use std::{
     io::{ErrorKind, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use conniver::{Conn, Fate, LastWord, LastWords, Options, report_channel};
@@ -241,7 +241,11 @@ fn what_was_lost_is_said() {
     for _ in 0..500 {
         drop(pair());
     }
-    assert!(matches!(words.wait(lingers_on, LONG).unwrap(), Some(Fate::Lost)));
+    // That something was lost may be told late.
+    let begun = Instant::now();
+    while !matches!(words.wait(lingers_on, SHORT).unwrap(), Some(Fate::Lost)) {
+        assert!(begun.elapsed() < LONG);
+    }
     assert!(words.is_empty());
     // Afterwards it hears again.
     let expected = words.expect_sock(&lingers).unwrap();
