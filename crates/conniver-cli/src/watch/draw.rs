@@ -87,7 +87,8 @@ fn line(area: Rect, number: u16) -> Option<Rect> {
     (number < area.height).then(|| Rect { y: area.y + number, height: 1, ..area })
 }
 
-/// Writes text on a line from a place on, and says where it ends.
+/// Writes text on a line from a place on, and says where it ends. What there is no room for is marked:
+/// half a number looks like another one.
 fn put(
     buffer: &mut Buffer,
     line: Rect,
@@ -99,7 +100,10 @@ fn put(
         return from;
     }
     let width = usize::from(line.width - from);
-    let (end, _) = buffer.set_stringn(line.x + from, line.y, text, width, style);
+    let is_cut = width_of(text) > width;
+    let room = if is_cut { width - 1 } else { width };
+    let (end, _) = buffer.set_stringn(line.x + from, line.y, text, room, style);
+    let (end, _) = buffer.set_stringn(end, line.y, if is_cut { "…" } else { "" }, 1, style);
     end - line.x
 }
 

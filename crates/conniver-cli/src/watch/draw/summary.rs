@@ -85,8 +85,40 @@ pub(super) fn bottom_height(state: &State, area: Rect) -> u16 {
             let places = usize::from(complaint.place().is_some());
             u16::try_from(1 + places + said).unwrap_or(u16::MAX).min(area.height)
         }
-        _ => 1,
+        _ if area.height < LEAST_FOR_NOTICE => 1,
+        _ => {
+            let said = notice(state).map_or(0, |notice| notice.lines(area.width).len());
+            u16::try_from(1 + said).unwrap_or(u16::MAX).min(area.height / 3)
+        }
     }
+}
+
+/// Below this many lines what is to be said takes the place of what can be pressed, and no more.
+const LEAST_FOR_NOTICE: u16 = 12;
+
+/// Something that is to be said.
+struct Notice {
+    text: String,
+    is_trouble: bool,
+}
+
+impl Notice {
+    fn lines(&self, width: u16) -> Vec<String> {
+        wrap(&self.text, usize::from(width))
+    }
+
+    fn look(&self, style: Style) -> ratatui::style::Style {
+        if self.is_trouble { style.trouble() } else { style.notice() }
+    }
+}
+
+/// Why there is nothing newer, or why not all programs are known.
+fn notice(state: &State) -> Option<Notice> {
+    if let Some(trouble) = state.trouble() {
+        return Some(Notice { text: escape::line(trouble), is_trouble: true });
+    }
+    let text = state.processes().and_then(Processes::missed)?;
+    Some(Notice { text, is_trouble: false })
 }
 
 /// What is typed or said, and where the cursor is.
@@ -101,6 +133,17 @@ pub(super) fn draw_bottom(
     }
     let first = line(area, 0)?;
     let Mode::Filter { line: typed, complaint } = state.mode() else {
+        let mut notice = notice(state);
+        let last = area.height - 1;
+        if last > 0
+            && let Some(notice) = notice.take()
+        {
+            let lines = (0..last).filter_map(|number| line(area, number));
+            for (line, said) in lines.zip(notice.lines(area.width)) {
+                put(buffer, line, 0, &said, notice.look(style));
+            }
+        }
+        let first = line(area, last)?;
         let sorted = sort(state);
         let sorted_width = u16::try_from(width_of(&sorted)).unwrap_or(u16::MAX);
         // What stands at the right end is left out where there is no room for both.
@@ -108,18 +151,17 @@ pub(super) fn draw_bottom(
             Some(room) if room > sorted_width => (Rect { width: room, ..first }, Some(room + 1)),
             _ => (first, None),
         };
-        match state.trouble() {
-            Some(trouble) => {
-                put(buffer, said, 0, &escape::line(trouble), style.trouble());
+        let is_filtered = !state.filter().trim().is_empty();
+        match notice {
+            Some(notice) if notice.is_trouble || !is_filtered => {
+                put(buffer, said, 0, &notice.text, notice.look(style));
             }
-            None if state.filter().trim().is_empty() => {
-                let missed = state.processes().and_then(Processes::missed);
-                let style = if missed.is_some() { style.notice() } else { style.faint() };
-                put(buffer, said, 0, missed.as_deref().unwrap_or(HINT), style);
-            }
-            None => {
+            _ if is_filtered => {
                 let end = put(buffer, said, 0, PROMPT, style.notice());
                 put(buffer, said, end, &escape::line(state.filter()), style.plain());
+            }
+            _ => {
+                put(buffer, said, 0, HINT, style.faint());
             }
         }
         if let Some(at) = at {

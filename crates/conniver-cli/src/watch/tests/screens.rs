@@ -108,6 +108,21 @@ fn nothing() {
 }
 
 #[test]
+fn what_is_said_is_whole_where_there_is_room() {
+    let trouble = "the list of sockets cannot be had: the kernel's module tcp_diag is not loaded; run \
+                   'modprobe tcp_diag' as root, or look at another machine";
+    let mut state = lively();
+    state.fail(trouble.to_owned());
+    let shown = screen(&mut state, 80, 24);
+    let (said, last) = (shown.lines().skip(21).take(2), shown.lines().last().unwrap());
+    assert_eq!(said.map(str::trim_end).collect::<Vec<_>>().join(" "), trouble, "{shown}");
+    assert!(last.starts_with("? help"), "{shown}");
+    let shown = screen(&mut state, 80, 10);
+    let last = shown.lines().last().unwrap();
+    assert!(last.starts_with("the list of sockets") && last.contains('…'), "{shown}");
+}
+
+#[test]
 fn every_size_can_be_drawn_in_every_mode() {
     let openings: [&[KeyCode]; 8] = [
         &[],
