@@ -50,7 +50,7 @@ pub(crate) struct Cli {
 /// What is to be done.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// List connections and listeners; the same as without a command
+    /// List connections, or listeners with -l; the same as without a command
     List(Box<ListArgs>),
     /// Tell of each connection as it ends: how long, how much, why
     Life(Box<LifeArgs>),
@@ -70,12 +70,26 @@ impl Cli {
     pub(crate) fn from_process() -> Result<Option<Self>, Error> {
         let read = definition().try_get_matches();
         match read.and_then(|matches| Self::from_arg_matches(&matches)) {
-            Ok(cli) => Ok(Some(cli)),
+            Ok(cli) => cli.without_late_command().map(Some),
             Err(error) if error.use_stderr() => error.exit(),
             Err(text) => {
                 let printed = text.print().and_then(|()| io::stdout().flush());
                 printed.map(|()| None).map_err(|error| output::failed(&error))
             }
+        }
+    }
+}
+
+impl Cli {
+    /// What comes behind an option of the list is a filter, and no filter begins with a command's name.
+    fn without_late_command(self) -> Result<Self, Error> {
+        let first = self.list.select().filter.first().cloned().unwrap_or_default();
+        match definition().find_subcommand(&first) {
+            Some(command) if self.command.is_none() => Err(Error::usage(format!(
+                "{first} is a command, which comes before its options: conniver {} ...",
+                command.get_name()
+            ))),
+            _ => Ok(self),
         }
     }
 }

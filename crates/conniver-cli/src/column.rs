@@ -2,6 +2,7 @@
 //! sort by.
 
 mod catalogue;
+mod ulp;
 mod value;
 
 use std::fmt::Write as _;
@@ -12,6 +13,7 @@ use tcpinfo::native::{Lent, linux::LinuxTcpInfo};
 pub(crate) use catalogue::{
     all, each_info_field, each_memory_field, each_option, send_rate, usual,
 };
+pub(crate) use ulp::columns as of_ulp;
 pub(crate) use value::{Key, Value, of_reading};
 
 use crate::{error::Error, process::Holders};

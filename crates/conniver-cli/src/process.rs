@@ -120,6 +120,41 @@ impl<'a> Holders<'a> {
         }
     }
 
+    /// The descriptors of the first, with commas in between.
+    pub(crate) fn put_descriptors(self, out: &mut Vec<u8>) {
+        let pid = self.first_pid();
+        let own = self.owners().take_while(|owner| Some(owner.process.pid()) == pid);
+        for (place, owner) in own.enumerate() {
+            out.put(if place > 0 { "," } else { "" });
+            out.put_number(u64::from(owner.descriptor));
+        }
+    }
+
+    /// As `name/123(fd=4,fd=5)`, several with commas in between.
+    pub(crate) fn put_with_descriptors(self, out: &mut Vec<u8>) {
+        let mut before = None;
+        for owner in self.owners() {
+            let pid = owner.process.pid();
+            match comma(before.replace(pid), pid) {
+                Some(comma) => {
+                    if !comma.is_empty() {
+                        out.push(b')');
+                    }
+                    out.put(comma);
+                    out.put_escaped(owner.process.command());
+                    out.push(b'/');
+                    out.put_number(u64::from(pid));
+                    out.put("(fd=");
+                }
+                None => out.put(",fd="),
+            }
+            out.put_number(u64::from(owner.descriptor));
+        }
+        if before.is_some() {
+            out.push(b')');
+        }
+    }
+
     /// As an array of objects.
     pub(crate) fn put_json(self, out: &mut Vec<u8>) {
         let mut before = None;

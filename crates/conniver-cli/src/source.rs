@@ -274,8 +274,8 @@ fn states(select: &SelectArgs) -> Result<States, Error> {
     }
     Ok(match states {
         some if !some.is_empty() => some,
-        _ if select.all || names_states(&select.filter) => States::ALL,
         _ if select.listening => States::of(Listen),
+        _ if select.all || names_states(&select.filter) => States::ALL,
         _ => [TimeWait, SynRecv, NewSynRecv]
             .into_iter()
             .fold(States::CONNECTED, |states, state| states.without(States::of(state))),

@@ -175,6 +175,9 @@ pub(crate) trait PutText {
     /// With `0x` in front, for it may have no other letters.
     fn put_hex(&mut self, number: u64);
 
+    /// Two digits each, with nothing in front or in between.
+    fn put_bytes(&mut self, bytes: &[u8]);
+
     /// As `ss` writes it.
     fn put_end(&mut self, end: &End<'_>);
 
@@ -200,6 +203,12 @@ impl PutText for Vec<u8> {
                 }
                 c => self.put(c.encode_utf8(&mut [0; 4])),
             }
+        }
+    }
+
+    fn put_bytes(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            let _ = write!(self, "{byte:02x}");
         }
     }
 

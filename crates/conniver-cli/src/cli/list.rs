@@ -26,7 +26,7 @@ pub(crate) struct ListArgs {
     pub(crate) info: bool,
 
     /// Count instead of listing
-    #[arg(help_heading = SHOWN, short, long, conflicts_with_all = ["info", "columns", "sort", "limit"])]
+    #[arg(help_heading = SHOWN, short, long, conflicts_with_all = ["process", "info", "columns", "sort", "limit", "no_header"])]
     pub(crate) summary: bool,
 
     /// The columns of the table, or of csv; "help" lists them

@@ -17,7 +17,7 @@ pub(crate) struct SelectArgs {
     /// dport, dev, fwmark, cgroup, autobound; joined by and, or, not and parentheses. Behind "src" and
     /// "dst" an end may stand as it is shown: 127.0.0.1%lo:80. "autobound" has all that nobody bound to a
     /// port by its number, as the kernel has it, accepted connections included; ss leaves out of these
-    /// what is outside of net.ipv4.ip_local_port_range.
+    /// what is outside of net.ipv4.ip_local_port_range. Names of hosts, which ss looks up, are not.
     #[arg(value_name = "FILTER", num_args = 0..)]
     pub(crate) filter: Vec<String>,
 
@@ -25,6 +25,8 @@ pub(crate) struct SelectArgs {
     pub(crate) family: FamilyArgs,
 
     /// Only in these states, or groups of states: connected, synchronized, bucket, big
+    ///
+    /// If nothing is said of states: all of connections but TIME_WAIT and SYN_RECV, as ss has it.
     #[arg(help_heading = WHICH, long = "state", value_name = "STATE", value_delimiter = ',')]
     pub(crate) states: Vec<String>,
 
@@ -32,7 +34,7 @@ pub(crate) struct SelectArgs {
     #[arg(help_heading = WHICH, short, long, conflicts_with = "states")]
     pub(crate) listening: bool,
 
-    /// Connections, listeners and all the rest
+    /// In all states: connections, listeners and all the rest
     #[arg(help_heading = WHICH, short, long, conflicts_with_all = ["states", "listening"])]
     pub(crate) all: bool,
 

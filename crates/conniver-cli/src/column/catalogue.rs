@@ -100,6 +100,7 @@ pub(crate) fn all() -> &'static [Column] {
         columns.extend(of_info());
         columns.extend(derived());
         columns.extend(of_congestion());
+        columns.extend(super::of_ulp());
         columns.extend(of_memory());
         columns.extend(of_options());
         columns
@@ -238,6 +239,11 @@ fn of_sockets() -> Vec<Column> {
             Count,
             |row| row.holders.and_then(|holders| holders.first_pid()).into(),
         )),
+        held(plain("fd", "FD", "Descriptors by which that process has the socket", Text, |row| {
+            row.holders
+                .filter(|holders| !holders.is_empty())
+                .map_or(Value::Absent, Value::Descriptors)
+        })),
         held(plain("command", "COMMAND", "Name of that process", Text, |row| {
             text(row.holders.and_then(|holders| holders.first_command()))
         })),
@@ -247,7 +253,8 @@ fn of_sockets() -> Vec<Column> {
         plain(
             "recv_q",
             "RECV-Q",
-            "Bytes that the program has not read; of a listener, connections that wait",
+            "Bytes that the program has not read, without the FIN that ss counts; of a listener, connections that \
+             wait",
             Count,
             |row| {
                 let queues = row.entry.queues();
@@ -257,7 +264,7 @@ fn of_sockets() -> Vec<Column> {
         plain(
             "send_q",
             "SEND-Q",
-            "Bytes that the peer has not acknowledged; of a listener, its limit",
+            "Bytes that the peer has not acknowledged, without the SYN that ss counts; of a listener, its limit",
             Count,
             |row| {
                 let queues = row.entry.queues();

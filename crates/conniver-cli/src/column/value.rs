@@ -35,6 +35,8 @@ pub(crate) enum Value<'a> {
     Ip(IpAddr),
     Timer(Timer),
     Holders(Holders<'a>),
+    /// Of the first of these.
+    Descriptors(Holders<'a>),
 }
 
 impl Value<'_> {
@@ -122,6 +124,7 @@ impl Value<'_> {
                 out.put_number(u64::from(timer.count));
             }
             Self::Holders(holders) => holders.put(out),
+            Self::Descriptors(holders) => holders.put_descriptors(out),
         }
     }
 

@@ -1,13 +1,12 @@
 //! Everything that is known of each socket, field by field, with the names that columns have.
 
-use std::io::Write as _;
-
-use sockdiag::{Entry, Ulp};
+use sockdiag::Entry;
 use tcpinfo::{CongestionInfo, Reading, State};
 
 use crate::{
     column::{
-        Row, Unit, Value, each_info_field, each_memory_field, each_option, of_reading, send_rate,
+        Row, Unit, Value, each_info_field, each_memory_field, each_option, of_reading, of_ulp,
+        send_rate,
     },
     interface,
     text::{Put as _, PutText as _},
@@ -30,7 +29,7 @@ impl Long {
         if let Some(holders) = row.holders.filter(|holders| !holders.is_empty()) {
             line(out);
             out.put("process:");
-            holders.put(out);
+            holders.put_with_descriptors(out);
         }
         if let Some(info) = &row.info {
             line(out);
@@ -63,21 +62,18 @@ impl Long {
             }
             if !info.unknown_tail().is_empty() {
                 out.put(" unknown_tail:");
-                put_bytes(info.unknown_tail(), out);
+                out.put_bytes(info.unknown_tail());
             }
         }
         put_congestion(&row.entry, out);
         put_buffers(&row.entry, out);
-        if let Some(ulp) = row.entry.ulp() {
-            line(out);
-            put_ulp(&ulp, out);
-        }
+        put_ulp(row, out);
         for unknown in row.entry.unknown_attributes() {
             line(out);
             out.put("attribute_");
             out.put_number(u64::from(unknown.number));
             out.push(b':');
-            put_bytes(unknown.payload, out);
+            out.put_bytes(unknown.payload);
         }
         out.push(b'\n');
         if let Some(width) = self.width {
@@ -152,7 +148,7 @@ fn put_congestion(entry: &Entry<'_>, out: &mut Vec<u8>) {
             float(out, " bbr_cwnd_gain:", bbr.cwnd_gain);
             if !bbr.tail.is_empty() {
                 out.put(" bbr_tail:");
-                put_bytes(bbr.tail, out);
+                out.put_bytes(bbr.tail);
             }
         }
         Some(CongestionInfo::Dctcp(dctcp)) => {
@@ -170,7 +166,7 @@ fn put_congestion(entry: &Entry<'_>, out: &mut Vec<u8>) {
         }
         Some(CongestionInfo::Other(info)) => {
             out.put(" congestion_bytes:");
-            put_bytes(info, out);
+            out.put_bytes(info);
         }
         Some(_) => {}
     }
@@ -225,37 +221,18 @@ fn put_buffers(entry: &Entry<'_>, out: &mut Vec<u8>) {
     }
 }
 
-fn put_ulp(ulp: &Ulp<'_>, out: &mut Vec<u8>) {
+fn put_ulp(row: &Row<'_>, out: &mut Vec<u8>) {
+    let Some(ulp) = row.entry.ulp() else { return };
+    line(out);
     out.put("ulp:");
     out.put_escaped(ulp.name());
-    if let Some(tls) = ulp.tls() {
-        // Numbers and places, which have no other form.
-        let _ = write!(out, " tls_version:{:#x}", tls.version.unwrap_or_default());
-        number(out, " tls_cipher:", tls.cipher);
-        for (name, place) in [("tls_tx", tls.tx), ("tls_rx", tls.rx)] {
-            if let Some(place) = place {
-                let _ = write!(out, " {name}:{place:?}");
-            }
-        }
-        out.put(if tls.is_zero_copy { " tls_zero_copy:yes" } else { " tls_zero_copy:no" });
-    }
-    if let Some(path) = ulp.mptcp() {
-        for (name, token) in
-            [("mptcp_remote_token", path.remote_token), ("mptcp_local_token", path.local_token)]
-        {
-            if let Some(token) = token {
-                let _ = write!(out, " {name}:{token:x}");
-            }
-        }
-        number(out, " mptcp_remote_id:", path.remote_id);
-        number(out, " mptcp_local_id:", path.local_id);
-        number(out, " mptcp_map_sequence:", path.map_sequence);
-        number(out, " mptcp_map_subflow_sequence:", path.map_subflow_sequence);
-        number(out, " mptcp_map_data_len:", path.map_data_len);
-        number(out, " mptcp_subflow_offset:", path.subflow_offset);
-        number(out, " mptcp_relative_write_sequence:", path.relative_write_sequence);
-        if let Some(flags) = path.flags {
-            let _ = write!(out, " mptcp_flags:{flags:#x}");
+    for column in of_ulp() {
+        let value = (column.value)(row);
+        if !matches!(value, Value::Absent) {
+            out.push(b' ');
+            out.put(column.name);
+            out.push(b':');
+            value.put_exact(out);
         }
     }
 }
@@ -264,12 +241,6 @@ fn number(out: &mut Vec<u8>, name: &str, number: Option<impl Into<u64>>) {
     if let Some(number) = number {
         out.put(name);
         out.put_number(number.into());
-    }
-}
-
-fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
-    for byte in bytes {
-        let _ = write!(out, "{byte:02x}");
     }
 }
 

@@ -17,6 +17,8 @@ fn nonsense_is_refused_and_named() {
         (&["-i", "-H"], "--no-header"),
         (&["-s", "--format", "csv"], "summary"),
         (&["--netns", ""], "\"\""),
+        (&["-p", "watch"], "conniver watch ..."),
+        (&["-4", "lookup", "127.0.0.1:1", "127.0.0.1:2"], "conniver lookup ..."),
     ];
     for (arguments, named) in cases {
         let run = run(arguments);
@@ -39,6 +41,8 @@ fn what_clap_refuses_is_a_usage_error() {
         &["--format", "xml"],
         &["-l", "-a"],
         &["-s", "--sort", "rtt"],
+        &["-s", "-p"],
+        &["-s", "-H"],
         &["-i", "--format", "json"],
         &["--from", "a", "--netns", "b"],
         &["--from", "a", "-p"],

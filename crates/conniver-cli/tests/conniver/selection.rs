@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::Shutdown, time::Instant};
 
 use crate::{
     scene::Scene,
-    tool::{Run, command, run, sockets},
+    tool::{Run, command, printed, run, sockets},
 };
 
 /// The local addresses of what is listed.
@@ -101,6 +101,13 @@ fn a_process_is_found_by_its_number_and_named() {
         assert!(holders.iter().any(|holder| holder["pid"] == std::process::id()), "{socket:#}");
     }
     assert!(sockets(&["--port", &port])[0].get("process").is_none(), "only if it is asked for");
+    // In every form, by which descriptor.
+    let client = scene.clients[0].local_addr().unwrap().port().to_string();
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&scene.clients[0]);
+    let long = printed(&["--local-port", &client, "--info", "--process"]);
+    assert!(long.contains(&format!("/{own}(fd={fd})")), "{long}");
+    let csv = printed(&["--local-port", &client, "--columns", "fd", "--format", "csv", "-H"]);
+    assert_eq!(csv, format!("{fd}\n"));
     let nobody = run(&["--pid", "4194304"]);
     assert_eq!(nobody.code, 1);
     assert!(nobody.complaint().contains("4194304"), "{nobody:?}");

@@ -88,8 +88,8 @@ const OTHERS: &[(&str, &str)] = &[
     ("ulp", "ulp"),
     ("flags", "mptcp_flags"),
     ("token", "mptcp_local_token"),
-    ("seq", "mptcp_map_sequence"),
-    ("sfseq", "mptcp_map_subflow_sequence"),
+    ("seq", "mptcp_map_seq"),
+    ("sfseq", "mptcp_map_subflow_seq"),
     ("ssnoff", "mptcp_subflow_offset"),
     ("maplen", "mptcp_map_data_len"),
 ];

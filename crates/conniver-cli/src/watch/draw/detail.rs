@@ -9,7 +9,7 @@ use ratatui::{
 use super::{Style, cut, line, put};
 use crate::{
     column::{Unit, Value},
-    text::Put as _,
+    text::{Put as _, PutText as _},
     watch::{
         field::Field,
         history::{Point, RATE_SCALE},
@@ -163,28 +163,39 @@ fn lines(state: &State, width: usize) -> Vec<Entry> {
         if value != "-" && !field.unit().is_empty() {
             value = format!("{value} {}", field.unit());
         }
-        let name = format!("{:<NAME_WIDTH$} ", field.name());
-        let rest = width.saturating_sub(NAME_WIDTH + 1);
-        if rest < VALUE_WIDTH + LEAST_MEANING {
-            // Too narrow for both side by side.
-            lines.push(Entry { name, value, meaning: String::new() });
-            for part in wrap(field.meaning(), width.saturating_sub(2).max(1)) {
-                let meaning = format!("  {part}");
-                lines.push(Entry { name: String::new(), value: String::new(), meaning });
-            }
-            continue;
-        }
-        let value = format!("{value:<VALUE_WIDTH$} ");
-        let room = rest.saturating_sub(value.chars().count()).max(LEAST_MEANING);
-        let mut parts = wrap(field.meaning(), room).into_iter();
-        let indent = width.saturating_sub(room);
-        lines.push(Entry { name, value, meaning: parts.next().unwrap_or_default() });
-        for part in parts {
-            let meaning = format!("{:indent$}{part}", "");
-            lines.push(Entry { name: String::new(), value: String::new(), meaning });
-        }
+        put_lines(&mut lines, width, field.name(), value, field.meaning());
+    }
+    for unknown in shown.connection.entry().unknown_attributes() {
+        out.clear();
+        out.put_bytes(unknown.payload);
+        let value = String::from_utf8_lossy(&out).into_owned();
+        let name = format!("attribute_{}", unknown.number);
+        put_lines(&mut lines, width, &name, value, "Something that this version does not know");
     }
     lines
+}
+
+fn put_lines(lines: &mut Vec<Entry>, width: usize, name: &str, value: String, meaning: &str) {
+    let name = format!("{name:<NAME_WIDTH$} ");
+    let rest = width.saturating_sub(NAME_WIDTH + 1);
+    if rest < VALUE_WIDTH + LEAST_MEANING {
+        // Too narrow for both side by side.
+        lines.push(Entry { name, value, meaning: String::new() });
+        for part in wrap(meaning, width.saturating_sub(2).max(1)) {
+            let meaning = format!("  {part}");
+            lines.push(Entry { name: String::new(), value: String::new(), meaning });
+        }
+        return;
+    }
+    let value = format!("{value:<VALUE_WIDTH$} ");
+    let room = rest.saturating_sub(value.chars().count()).max(LEAST_MEANING);
+    let mut parts = wrap(meaning, room).into_iter();
+    let indent = width.saturating_sub(room);
+    lines.push(Entry { name, value, meaning: parts.next().unwrap_or_default() });
+    for part in parts {
+        let meaning = format!("{:indent$}{part}", "");
+        lines.push(Entry { name: String::new(), value: String::new(), meaning });
+    }
 }
 
 const NAME_WIDTH: usize = 25;
