@@ -1,6 +1,9 @@
 //! Netlink's messages and what they tell of a socket: lengths that lie, and facts at their places.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use sockdiag::{Entry, Messages, TimerKind, messages};
 use tcpinfo::{
@@ -190,6 +193,20 @@ fn check_facts(entry: &Entry<'_>, parts: &[(u16, &[u8])]) {
         let first = if cfg!(target_endian = "big") { 0x80 } else { 1 };
         assert_eq!(options.recverr, bits(0) & first != 0);
         assert_eq!(options.bind_address_no_port, bits(1) & first != 0);
+    }
+
+    let keys: Vec<_> = entry.md5_keys().collect();
+    let whole = part(18).unwrap_or_default().chunks_exact(100);
+    let told: Vec<_> = whole.filter(|one| [2, 10].contains(&one[0])).collect();
+    assert_eq!(keys.len(), told.len());
+    for (key, bytes) in keys.iter().zip(told) {
+        let len = (number(bytes, 2, 2) as usize).min(80);
+        assert_eq!((key.prefix_len, key.key), (bytes[1], &bytes[20..20 + len]));
+        match key.addr {
+            IpAddr::V4(addr) => assert_eq!((bytes[0], &addr.octets()[..]), (2, &bytes[4..8])),
+            IpAddr::V6(addr) => assert_eq!((bytes[0], &addr.octets()[..]), (10, &bytes[4..20])),
+        }
+        assert!(format!("{key:?}").ends_with(&format!("key_len: {len} }}")));
     }
 
     let ulp = entry.ulp();

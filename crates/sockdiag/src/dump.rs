@@ -147,7 +147,7 @@ impl Tell {
     /// Nothing more.
     pub const NOTHING: Self = Self { bits: 0 };
 
-    /// The facts of [`Entry::tcp_info`] and [`Entry::ulp`].
+    /// The facts of [`Entry::tcp_info`], [`Entry::ulp`] and [`Entry::md5_keys`].
     pub const INFO: Self = Self { bits: extension(crate::attribute::number::INFO) };
 
     /// [`Entry::congestion_name`].

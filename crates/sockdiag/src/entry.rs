@@ -18,6 +18,7 @@ use crate::{
     error::Malformed,
     lookup::{INET, INET6},
     options::SocketOptions,
+    signatures::Md5Keys,
     ulp::Ulp,
 };
 
@@ -448,6 +449,16 @@ impl<'a> Entry<'a> {
     /// `INET_DIAG_ULP_INFO`, Linux 5.4.
     pub fn ulp(&self) -> Option<Ulp<'a>> {
         self.payload(number::ULP_INFO).map(Ulp::new)
+    }
+
+    /// The keys with which the socket signs segments, the latest first, where they lie. The kernel tells
+    /// them to who has `CAP_NET_ADMIN` in the user namespace of the network namespace only; for others
+    /// there are none, and none of [small](Self::is_mini) sockets. `INET_DIAG_MD5SIG`, Linux 4.14.
+    ///
+    /// What is not whole, and a key for peers that are neither of IPv4 nor of IPv6, is passed over.
+    /// [Recordings](crate::Recorder) have no keys.
+    pub fn md5_keys(&self) -> Md5Keys<'a> {
+        Md5Keys::new(self.payload(number::MD5SIG).unwrap_or_default())
     }
 
     /// Every attribute, also those that have a method here and those that the kernel's header does not

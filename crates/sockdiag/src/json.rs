@@ -6,8 +6,8 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use tcpinfo::Queues;
 
 use crate::{
-    Attribute, Entry, EntryBuf, Interfaces, MptcpSubflowInfo, Shutdown, SocketOptions, Timer,
-    TimerKind, TlsInfo, TlsPlace, Ulp,
+    Attribute, Entry, EntryBuf, Interfaces, Md5Key, MptcpSubflowInfo, Shutdown, SocketOptions,
+    Timer, TimerKind, TlsInfo, TlsPlace, Ulp,
 };
 
 /// An [`Entry`] whose JSON calls interfaces by their names, as [`Entry::named`] makes it.
@@ -59,6 +59,9 @@ impl Serialize for Named<'_> {
         map.entry("ipv6Only", self.entry.is_ipv6_only())?;
         map.entry("options", self.entry.options())?;
         map.entry("ulp", self.entry.ulp())?;
+        if self.entry.md5_keys().next().is_some() {
+            map.0.serialize_entry("md5Keys", &Keys(self.entry))?;
+        }
         let mut unknown = self.entry.unknown_attributes().peekable();
         if unknown.peek().is_some() {
             map.0.serialize_entry("unknownAttributes", &Unknown(self.entry))?;
@@ -171,6 +174,25 @@ impl Serialize for MptcpSubflowInfo {
         map.entry("remoteId", self.remote_id)?;
         map.entry("localId", self.local_id)?;
         map.0.end()
+    }
+}
+
+struct Keys<'a>(Entry<'a>);
+
+impl Serialize for Keys<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.md5_keys())
+    }
+}
+
+/// Without the key, which is secret.
+impl Serialize for Md5Key<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(3))?;
+        map.serialize_entry("addr", &Text(self.addr))?;
+        map.serialize_entry("prefixLen", &self.prefix_len)?;
+        map.serialize_entry("keyLen", &self.key.len())?;
+        map.end()
     }
 }
 

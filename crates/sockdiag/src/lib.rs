@@ -56,8 +56,8 @@
 //!
 //! # Who may ask
 //!
-//! Everybody, about every socket of the network namespace. Only the [mark](Entry::mark) is kept for
-//! `CAP_NET_ADMIN`. Other [namespaces](Namespace) need a socket that is opened there, and
+//! Everybody, about every socket of the network namespace. Only the [mark](Entry::mark)
+//! and [keys of signatures](Entry::md5_keys) are kept for `CAP_NET_ADMIN`. Other [namespaces](Namespace) need a socket that is opened there, and
 //! `CAP_SYS_ADMIN` for that.
 //!
 //! # Platforms
@@ -113,6 +113,7 @@ mod namespace;
 mod options;
 mod owners;
 mod recording;
+mod signatures;
 mod socket;
 mod states;
 mod sys;
@@ -136,6 +137,7 @@ pub use namespace::Namespace;
 pub use options::SocketOptions;
 pub use owners::{Cgroup, Container, Gaps, Owner, Owners, Process};
 pub use recording::{Recorder, Replay, Replayed};
+pub use signatures::{Md5Key, Md5Keys};
 pub use socket::{SharedSockDiag, SockDiag};
 pub use states::States;
 pub use ulp::{MptcpSubflowInfo, TlsInfo, TlsPlace, Ulp};

@@ -109,6 +109,7 @@ fn without_attributes_every_fact_is_absent() {
     assert_eq!((entry.tos(), entry.traffic_class(), entry.protocol()), (None, None, None));
     assert_eq!((entry.class_id(), entry.mark(), entry.cgroup_id()), (None, None, None));
     assert!(entry.ulp().is_none() && entry.is_ipv6_only().is_none());
+    assert_eq!(entry.md5_keys().next(), None);
     assert_eq!(entry.attributes().count(), 0);
 }
 
@@ -372,6 +373,61 @@ fn what_is_broken_within_an_attribute_is_absent() {
     assert_eq!((buf.entry().ulp().unwrap().name(), buf.entry().ulp().unwrap().tls()), ("x", None));
 }
 
+/// `struct tcp_diag_md5sig`, with this length of the key whatever the key is.
+fn signature(family: u8, prefix: u8, addr: &[u8], len: u16, key: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![family, prefix];
+    bytes.extend(len.to_ne_bytes());
+    bytes.extend(addr);
+    bytes.resize(20, 0);
+    bytes.extend(key);
+    bytes.resize(100, 0);
+    bytes
+}
+
+#[test]
+fn keys_of_signatures_are_told_with_their_peers() {
+    let six = signature(10, 64, &LINK, 5, b"short");
+    let four = signature(2, 24, &[192, 0, 2, 0], 80, &[b'k'; 80]);
+    // Room for a key that was gone when it was told.
+    let none = signature(0, 0, &[], 0, &[]);
+    let buf = V4.with(&[(18, [six, none, four].concat())]);
+    let told: Vec<_> =
+        buf.entry().md5_keys().map(|one| (one.addr, one.prefix_len, one.key)).collect();
+    let (addr, network) = ("fe80::1".parse().unwrap(), "192.0.2.0".parse().unwrap());
+    assert_eq!(told, [(addr, 64, b"short".as_slice()), (network, 24, &[b'k'; 80])]);
+}
+
+#[test]
+fn keys_that_are_not_whole_or_of_nobody_are_passed_over() {
+    let one = signature(2, 32, &[10, 0, 0, 7], 3, b"abc");
+    let odd = signature(1, 32, &[10, 0, 0, 7], 3, b"abc");
+    let all = [odd, one.clone(), one].concat();
+    for (len, count) in [(0, 0), (99, 0), (100, 0), (199, 0), (200, 1), (299, 1), (300, 2)] {
+        let buf = V4.with(&[(18, all[..len].to_vec())]);
+        let keys = buf.entry().md5_keys();
+        assert!(keys.clone().all(|one| one.key == b"abc"));
+        assert_eq!(keys.count(), count, "{len} bytes");
+    }
+    // A length that lies does not reach into the next.
+    for len in [81, 100, u16::MAX] {
+        let lie = signature(2, 32, &[10, 0, 0, 7], len, &[1; 80]);
+        let buf = V4.with(&[(18, [lie.clone(), lie].concat())]);
+        let keys: Vec<_> = buf.entry().md5_keys().map(|one| one.key.to_vec()).collect();
+        assert_eq!(keys, [[1; 80], [1; 80]]);
+    }
+}
+
+#[test]
+fn secret_keys_are_in_no_text() {
+    let buf = V4.with(&[(18, signature(2, 32, &[10, 0, 0, 7], 6, b"secret"))]);
+    let keys = buf.entry().md5_keys();
+    let texts = format!("{buf:?} {keys:?} {:#?}", keys.clone().next());
+    assert!(texts.contains("key_len: 6") && texts.contains("10.0.0.7"), "{texts}");
+    for secret in ["secret", "115, 101", "73, 65", "\\x73"] {
+        assert!(!texts.contains(secret), "{texts}");
+    }
+}
+
 #[test]
 fn an_entry_is_whole_or_an_error() {
     let parts = [(8, vec![0]), (5, vec![1]), (2, vec![1; 9]), (4, b"cubic\0".to_vec())];
@@ -437,7 +493,7 @@ fn ask(entry: &Entry<'_>) {
     let _ = (entry.local_addr(), entry.remote_addr(), entry.queues(), entry.memory());
     let _ = (entry.native_tcp_info(), entry.congestion(), entry.options(), entry.timer());
     let _ = (entry.cgroup_id(), entry.mark(), entry.class_id(), entry.tos(), entry.shutdown());
-    let _ = format!("{entry:?} {:?} {:?}", entry.ulp(), entry.tcp_info());
+    let _ = format!("{entry:?} {:?} {:?} {:?}", entry.ulp(), entry.tcp_info(), entry.md5_keys());
     let buf = entry.to_buf();
     assert_eq!(buf.entry(), *entry);
 }

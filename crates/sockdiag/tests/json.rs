@@ -67,6 +67,11 @@ fn every_attribute_has_its_key() {
     let tls = nested(&[(1, &0x304u16.to_ne_bytes()), (3, &2u16.to_ne_bytes())]);
     let path = nested(&[(2, &9u32.to_ne_bytes()), (10, &[3])]);
     let ulp = nested(&[(1, b"tls\0"), (2, &tls), (3, &path)]);
+    let mut signature = [2, 24, 0, 0, 192, 0, 2, 0].to_vec();
+    signature[2..4].copy_from_slice(&8u16.to_ne_bytes());
+    signature.resize(20, 0);
+    signature.extend(b"a secret");
+    signature.resize(100, 0);
     let memory: Vec<u8> = (1..=9u32).flat_map(u32::to_ne_bytes).collect();
     let both = if cfg!(target_endian = "big") { [0x40, 0x80] } else { [2, 1] };
     let buf = entry(
@@ -82,7 +87,7 @@ fn every_attribute_has_its_key() {
             (11, &[1]),
             (15, &7u32.to_ne_bytes()),
             (17, &8u32.to_ne_bytes()),
-            (18, b"a secret key"),
+            (18, &signature),
             (19, &ulp),
             (21, &99u64.to_ne_bytes()),
             (22, &both),
@@ -126,10 +131,11 @@ fn every_attribute_has_its_key() {
             },
             "mptcp": { "localToken": 9, "localId": 3 },
         },
+        "md5Keys": [{ "addr": "192.0.2.0", "prefixLen": 24, "keyLen": 8 }],
         "unknownAttributes": { "40": "ab01", "41": "" },
     });
     assert_eq!(json_of(&buf), expected);
-    assert!(!serde_json::to_string(&buf).unwrap().contains("key"));
+    assert!(!serde_json::to_string(&buf).unwrap().contains("secret"));
 }
 
 #[test]

@@ -574,7 +574,7 @@ const MD5SIG: u16 = 18;
 
 /// Whether the kernel told keys of signatures.
 fn is_signed(buf: &EntryBuf) -> bool {
-    buf.entry().attributes().any(|one| one.number == MD5SIG)
+    buf.entry().md5_keys().next().is_some()
 }
 
 /// Compares what `ss` shows of a file with what was replayed of it, and says of how many sockets.

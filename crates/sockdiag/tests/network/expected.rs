@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use sockdiag::{Attribute, Entry, Interfaces, SocketOptions, Timer, TimerKind};
+use sockdiag::{Attribute, Entry, Interfaces, Md5Key, SocketOptions, Timer, TimerKind};
 use tcpinfo::{
     Congestion, CongestionInfo, Reading, State, TcpOption,
     fields::Value,
@@ -19,8 +19,8 @@ use super::shown::{Shown, ShownTimer, is_cgroup, number};
 pub(crate) enum Word {
     /// This text.
     Is(String),
-    /// A text that begins so.
-    Begins(String),
+    /// One text or the other, as the version has it.
+    Either(String, String),
     /// A number that goes on while nothing happens, as `ss` counts it.
     Ticks(f64),
     /// The same of a timer.
@@ -82,7 +82,7 @@ pub(crate) fn compare(
                 told.replace("mrtt:4.29497e+06", "mrtt:0") == *text
             }
             (Word::Is(text), told, _) => told == Some(text),
-            (Word::Begins(text), Some(told), _) => told.starts_with(text),
+            (Word::Either(one, other), Some(told), _) => told == one || told == other,
             // Zero is not shown; what is rounded there is told exactly here.
             (Word::Ticks(one), told, Some(Word::Ticks(other))) => {
                 let told = told.map_or(0.0, number);
@@ -476,10 +476,14 @@ impl Words {
                 .collect();
             self.put("skmem", format!("({})", listed.join(",")));
         }
-        if let Some(signatures) = entry.attributes().find(|one| one.number == MD5SIG) {
-            let keys: Vec<_> = signatures.payload.chunks(100).map(key).collect();
-            let networks = Word::Begins(keys.join(","));
-            self.0.insert("md5keys", networks);
+        let network = |one: &Md5Key<'_>| format!("{}/{}=", one.addr, one.prefix_len);
+        let networks: Vec<_> = entry.md5_keys().map(|one| network(&one)).collect();
+        if !networks.is_empty() {
+            let signed = |one: Md5Key<'_>| network(&one) + &String::from_utf8_lossy(one.key);
+            let keys: Vec<_> = entry.md5_keys().map(signed).collect();
+            // `ss` 6.1 writes the keys elsewhere.
+            let word = Word::Either(networks.join(","), keys.join(","));
+            self.0.insert("md5keys", word);
         }
         let Some(ulp) = entry.ulp() else { return };
         self.put("ulp", ulp.name());
@@ -540,16 +544,6 @@ impl Words {
             }
         }
     }
-}
-
-/// `INET_DIAG_MD5SIG`.
-const MD5SIG: u16 = 18;
-
-/// Whose segments a key is for, which `ss` (6.1) shows without the key, for it writes that elsewhere:
-/// family, length of the prefix and of the key, interface, address.
-fn key(bytes: &[u8]) -> String {
-    let address = std::net::Ipv4Addr::new(bytes[4], bytes[5], bytes[6], bytes[7]);
-    format!("{address}/{}=", bytes[1])
 }
 
 fn names(options: &SocketOptions) -> String {

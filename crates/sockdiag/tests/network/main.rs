@@ -23,6 +23,8 @@ mod scene;
 #[cfg(target_os = "linux")]
 mod shown;
 #[cfg(target_os = "linux")]
+mod signatures;
+#[cfg(target_os = "linux")]
 #[path = "../kernel/texts.rs"]
 mod texts;
 
@@ -40,6 +42,10 @@ fn trials() -> Vec<libtest_mimic::Trial> {
     if !is_root {
         eprintln!("what needs another /proc is ignored: only root may mount one");
     }
+    let unsigned = missing.is_none().then(signatures::possible).and_then(Result::err);
+    if let Some(unsigned) = &unsigned {
+        eprintln!("what signs segments is ignored: {unsigned}");
+    }
     let trial = |possible: bool| {
         move |(name, test): &(&str, fn())| {
             let test = *test;
@@ -54,7 +60,8 @@ fn trials() -> Vec<libtest_mimic::Trial> {
     let others = [churn::ALL, namespaces::ALL].concat();
     let others = others.iter().map(trial(missing.is_none()));
     let hidden = hidden::ALL.iter().map(trial(missing.is_none() && is_root));
-    beside_ss.chain(others).chain(hidden).collect()
+    let signed = signatures::ALL.iter().map(trial(missing.is_none() && unsigned.is_none()));
+    beside_ss.chain(others).chain(hidden).chain(signed).collect()
 }
 
 #[cfg(not(target_os = "linux"))]

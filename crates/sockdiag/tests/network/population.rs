@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, BufRead, BufReader, Read, Write},
-    net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV6},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV6},
     os::fd::AsRawFd,
     process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio},
     time::{Duration, Instant},
@@ -391,14 +391,16 @@ impl Holder {
         let listener = self.listener(address, 4);
         let client = socket(address);
         client.bind(&address.into()).unwrap();
-        let signed = sign(listener, self.host(4)).and_then(|()| sign(&client, self.host(4)));
-        match signed {
+        let own = Peers { addr: self.host(4).into(), prefix_len: None };
+        let key = b"the.key.of.nobody";
+        match sign(listener, own, key).and_then(|()| sign(&client, own, key)) {
             Ok(()) => {
                 let (client, server) = self.connect(client, listener, address);
                 self.count(&TWO);
                 talk(&client, &server, 500);
                 keep(client);
                 keep(server);
+                self.signing_more(listener);
             }
             Err(error) => self.lack("signatures", &error),
         }
@@ -407,6 +409,19 @@ impl Holder {
         let (client, _) = self.lasting(listener, address, TWO);
         if let Err(error) = set(client, libc::IPPROTO_TCP, TCP_ULP, b"tls") {
             self.lack("TLS in the kernel", &error);
+        }
+    }
+
+    /// Keys of networks, and of the other protocol.
+    fn signing_more(&mut self, listener: &Socket) {
+        let network = Peers { addr: self.host(0).into(), prefix_len: Some(24) };
+        if let Err(error) = sign(listener, network, b"the.key.of.all") {
+            self.lack("signatures of networks", &error);
+        }
+        if self.places().len() > 1 {
+            let six = self.listener((Ipv6Addr::LOCALHOST, 0).into(), 4);
+            let peer = Peers { addr: Ipv6Addr::LOCALHOST.into(), prefix_len: None };
+            sign(six, peer, b"the.key.of.six").unwrap();
         }
     }
 
@@ -702,9 +717,11 @@ fn algorithms() -> Vec<String> {
 const TCP_CONGESTION: i32 = 13;
 const TCP_ULP: i32 = 31;
 const TCP_MD5SIG: i32 = 14;
+const TCP_MD5SIG_EXT: i32 = 32;
+const TCP_MD5SIG_FLAG_PREFIX: u8 = 1;
 const SO_MAX_PACING_RATE: i32 = 47;
 
-fn set(socket: &Socket, level: i32, option: i32, value: &[u8]) -> io::Result<()> {
+fn set(socket: &impl AsRawFd, level: i32, option: i32, value: &[u8]) -> io::Result<()> {
     let len = value.len() as libc::socklen_t;
     // SAFETY: the value lives through the call and `len` is its length.
     checked(unsafe {
@@ -716,17 +733,31 @@ fn checked(status: i32) -> io::Result<()> {
     if status < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Signs what is sent to the address, and takes nothing from it that is not signed.
-fn sign(socket: &Socket, peer: Ipv4Addr) -> io::Result<()> {
+/// Whose segments are signed: those of one, or of a network.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peers {
+    pub(crate) addr: IpAddr,
+    pub(crate) prefix_len: Option<u8>,
+}
+
+/// Signs what is sent to the peers, and takes nothing from them that is not signed.
+pub(crate) fn sign(socket: &impl AsRawFd, peers: Peers, key: &[u8]) -> io::Result<()> {
     // `struct tcp_md5sig`: 128 bytes of address, flags, length of the prefix, length of the key (16
     // bits), interface, 80 bytes of key.
     let mut signature = [0; 216];
-    signature[..2].copy_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
-    signature[4..8].copy_from_slice(&peer.octets());
-    let key = b"the.key.of.nobody";
+    let (family, place, octets) = match peers.addr {
+        IpAddr::V4(addr) => (libc::AF_INET, 4, addr.octets().to_vec()),
+        IpAddr::V6(addr) => (libc::AF_INET6, 8, addr.octets().to_vec()),
+    };
+    signature[..2].copy_from_slice(&(family as u16).to_ne_bytes());
+    signature[place..][..octets.len()].copy_from_slice(&octets);
+    if let Some(prefix_len) = peers.prefix_len {
+        signature[128..130].copy_from_slice(&[TCP_MD5SIG_FLAG_PREFIX, prefix_len]);
+    }
     signature[130..132].copy_from_slice(&(key.len() as u16).to_ne_bytes());
     signature[136..][..key.len()].copy_from_slice(key);
-    set(socket, libc::IPPROTO_TCP, TCP_MD5SIG, &signature)
+    let option = if peers.prefix_len.is_some() { TCP_MD5SIG_EXT } else { TCP_MD5SIG };
+    set(socket, libc::IPPROTO_TCP, option, &signature)
 }
 
 /// Gives loopback an address of its link, if it has none, and says it.
