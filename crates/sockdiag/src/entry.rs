@@ -415,7 +415,8 @@ impl<'a> Entry<'a> {
         self.fixed(number::MARK).map(u32::from_ne_bytes)
     }
 
-    /// The cgroup (version 2) in which the socket was made: the inode of its directory.
+    /// The cgroup (version 2) in which the socket was made: the inode of its directory, whose path
+    /// [`Cgroups`](crate::Cgroups) knows.
     /// `INET_DIAG_CGROUP_ID`, Linux 5.8.
     pub fn cgroup_id(&self) -> Option<u64> {
         self.fixed(number::CGROUP_ID).map(u64::from_ne_bytes)

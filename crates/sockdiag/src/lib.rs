@@ -89,6 +89,7 @@
 
 mod attribute;
 mod bytes;
+mod cgroups;
 #[cfg_attr(
     not(any(target_os = "linux", target_os = "android")),
     allow(dead_code, reason = "nobody to talk with")
@@ -120,6 +121,7 @@ mod sys;
 mod ulp;
 
 pub use attribute::{Attribute, Attributes};
+pub use cgroups::Cgroups;
 #[doc(hidden)]
 pub use conversation::list_of;
 pub use dump::{Dump, Entries, Family, Protocol, Tell};

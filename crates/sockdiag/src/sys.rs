@@ -11,6 +11,8 @@ mod running;
 mod interfaces;
 
 pub(crate) use interfaces::Links;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) use running::cgroups;
 pub(crate) use running::{
     Netlink, NetlinkEvents, cgroup_id, enter, kernel_release, without_cgroups,
 };

@@ -238,7 +238,7 @@ pub(crate) fn without_cgroups() -> Option<&'static str> {
 }
 
 /// Where the cgroups (version 2) are mounted, or why that is not known.
-fn cgroups() -> Result<String, &'static str> {
+pub(crate) fn cgroups() -> Result<String, &'static str> {
     let mounts = std::fs::read_to_string("/proc/self/mounts").map_err(
         |_| "/proc, which tells where cgroups are mounted, is not mounted or not readable",
     )?;

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod agreement;
 #[cfg(any(target_os = "linux", target_os = "android"))]
+mod cgroups;
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[path = "../network/expected.rs"]
 #[allow(dead_code, reason = "a moment is quiet or not compared here")]
 mod expected;
@@ -40,6 +42,7 @@ mod texts;
 fn trials() -> Vec<libtest_mimic::Trial> {
     [
         agreement::tests(),
+        cgroups::tests(),
         filters::tests(),
         identity::tests(),
         links::tests(),

@@ -3,7 +3,7 @@
 use std::{io, num::NonZeroUsize, path::Path};
 
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
-use sockdiag::{ErrorKind, Filter, Gaps, Namespace, Owners, SockDiag};
+use sockdiag::{Cgroups, ErrorKind, Filter, Gaps, Namespace, Owners, SockDiag};
 
 use super::scene::with_proc;
 
@@ -83,6 +83,9 @@ fn none() {
     assert!(error.to_string().contains("/proc, which is not mounted"), "{error}");
 
     let error = with_proc(c"tmpfs", c"", || "cgroup = /".parse::<Filter>().unwrap_err());
+    assert!(error.to_string().contains("/proc, which tells where"), "{error}");
+    let error = with_proc(c"tmpfs", c"", || Cgroups::scan().unwrap_err());
+    assert_eq!(error.kind(), io::ErrorKind::NotFound);
     assert!(error.to_string().contains("/proc, which tells where"), "{error}");
 }
 

@@ -7,6 +7,8 @@
 use std::process::ExitCode;
 
 #[cfg(target_os = "linux")]
+mod cgroups;
+#[cfg(target_os = "linux")]
 mod churn;
 #[cfg(target_os = "linux")]
 mod everything;
@@ -46,6 +48,10 @@ fn trials() -> Vec<libtest_mimic::Trial> {
     if let Some(unsigned) = &unsigned {
         eprintln!("what signs segments is ignored: {unsigned}");
     }
+    let ungrouped = missing.is_none().then(cgroups::possible).and_then(Result::err);
+    if let Some(ungrouped) = &ungrouped {
+        eprintln!("what makes cgroups is ignored: {ungrouped}");
+    }
     let trial = |possible: bool| {
         move |(name, test): &(&str, fn())| {
             let test = *test;
@@ -61,6 +67,8 @@ fn trials() -> Vec<libtest_mimic::Trial> {
     let others = others.iter().map(trial(missing.is_none()));
     let hidden = hidden::ALL.iter().map(trial(missing.is_none() && is_root));
     let signed = signatures::ALL.iter().map(trial(missing.is_none() && unsigned.is_none()));
+    let grouped = cgroups::ALL.iter().map(trial(missing.is_none() && ungrouped.is_none()));
+    let others = others.chain(grouped);
     beside_ss.chain(others).chain(hidden).chain(signed).collect()
 }
 
@@ -82,7 +90,7 @@ fn trials() -> Vec<libtest_mimic::Trial> {
 
 fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
-    if let Some(code) = population::hold_if_asked() {
+    if let Some(code) = population::hold_if_asked().or_else(cgroups::look_if_asked) {
         return code;
     }
     // Before there is a second thread.

@@ -34,12 +34,12 @@ pub(crate) fn leave_host() -> Result<(), String> {
     bring_loopback_up().map_err(|error| format!("loopback cannot be brought up: {error}"))
 }
 
-fn unshare(what: i32) -> io::Result<()> {
+pub(crate) fn unshare(what: i32) -> io::Result<()> {
     // SAFETY: a plain system call that takes no pointers.
     checked(unsafe { libc::unshare(what) })
 }
 
-fn mount(
+pub(crate) fn mount(
     source: Option<&CStr>,
     target: &CStr,
     kind: Option<&CStr>,
