@@ -4,7 +4,7 @@ mod serializer;
 
 pub(crate) use serializer::put_text;
 
-use crate::{column::Row, interface};
+use crate::{cgroup, column::Row, interface};
 
 /// Appends the object.
 pub(crate) fn put(row: &Row<'_>, out: &mut Vec<u8>) {
@@ -14,11 +14,20 @@ pub(crate) fn put(row: &Row<'_>, out: &mut Vec<u8>) {
         out.truncate(start);
         out.extend_from_slice(b"{}");
     }
-    if let Some(holders) = row.holders {
-        let end = out.pop();
-        out.extend_from_slice(if out.last() == Some(&b'{') { b"\"" } else { b",\"" });
-        out.extend_from_slice(b"process\":");
-        holders.put_json(out);
-        out.extend(end);
+    if let Some(id) = row.entry.cgroup_id() {
+        cgroup::with_path(id, |path| add(out, "cgroup", |out| put_text(path, out)));
     }
+    if let Some(holders) = row.holders {
+        add(out, "process", |out| holders.put_json(out));
+    }
+}
+
+/// Adds a key to the object at the end.
+fn add(out: &mut Vec<u8>, key: &str, put: impl FnOnce(&mut Vec<u8>)) {
+    let end = out.pop();
+    out.extend_from_slice(if out.last() == Some(&b'{') { b"\"" } else { b",\"" });
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(b"\":");
+    put(out);
+    out.extend(end);
 }

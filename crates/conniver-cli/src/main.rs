@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cgroup;
 mod cli;
 mod column;
 mod draft;

@@ -13,6 +13,7 @@ use std::{
 use sockdiag::{Dump, Entry, Filter, Namespace, Recorder, Replay, SockDiag, States, Tell};
 
 use crate::{
+    cgroup,
     cli::{EndArgs, Family, Network, Ports, SelectArgs},
     draft::Draft,
     error::{Error, reason},
@@ -75,7 +76,10 @@ impl Source {
         let inodes = select.pid.map(process::inodes_of).transpose()?;
         let place = match (&select.netns, &select.from) {
             (Some(name), _) => Place::Kernel(Some(namespace(name)?)),
-            (None, Some(path)) => Place::Recorded(Some(path.clone()).filter(|path| !is_dash(path))),
+            (None, Some(path)) => {
+                cgroup::are_elsewhere();
+                Place::Recorded(Some(path.clone()).filter(|path| !is_dash(path)))
+            }
             (None, None) => Place::Kernel(None),
         };
         Ok(Self { dump, filter: filter(select)?, place, inodes })

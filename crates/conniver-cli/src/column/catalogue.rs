@@ -9,7 +9,7 @@ use tcpinfo::{
 };
 
 use super::{Column, Row, Unit, Value, of_reading};
-use crate::interface;
+use crate::{cgroup, interface};
 
 /// Calls a macro with every field of the kernel's structure, in its order, and what stands above its
 /// column. The state is left out, for it is told of sockets without the structure, too.
@@ -316,10 +316,20 @@ fn of_sockets() -> Vec<Column> {
         }),
         plain(
             "cgroup_id",
-            "CGROUP",
+            "CGROUP-ID",
             "Number of the cgroup in which the socket was made",
             Count,
             |row| row.entry.cgroup_id().into(),
+        ),
+        plain(
+            "cgroup",
+            "CGROUP",
+            "Path of that cgroup; absent if it is gone, or out of sight as in a container",
+            Text,
+            |row| {
+                let is_known = |id: &u64| cgroup::with_path(*id, |_| ()).is_some();
+                row.entry.cgroup_id().filter(is_known).map_or(Value::Absent, Value::Cgroup)
+            },
         ),
         plain(
             "shutdown",
@@ -370,6 +380,19 @@ fn of_sockets() -> Vec<Column> {
                 "What the kernel runs on the connection: tls, mptcp",
                 Text,
                 |row| text(row.entry.ulp().as_ref().map(|ulp| ulp.name())),
+            ),
+        ),
+        told(
+            Tell::INFO,
+            plain(
+                "md5_keys",
+                "MD5-KEYS",
+                "Peers and networks whose segments are signed (TCP MD5); told to who has CAP_NET_ADMIN",
+                Text,
+                |row| match row.entry.md5_keys().next() {
+                    None => Value::Absent,
+                    Some(_) => Value::Signed(row.entry),
+                },
             ),
         ),
         plain(

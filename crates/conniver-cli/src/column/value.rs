@@ -7,6 +7,7 @@ use tcpinfo::{CongestionName, Reading, State, fields};
 
 use super::Unit;
 use crate::{
+    cgroup,
     process::Holders,
     text::{Put, PutText as _},
 };
@@ -33,7 +34,11 @@ pub(crate) enum Value<'a> {
     Named(fields::Value),
     End(End<'a>),
     Ip(IpAddr),
+    /// Of a path that is known.
+    Cgroup(u64),
     Timer(Timer),
+    /// One that has keys of signatures.
+    Signed(Entry<'a>),
     Holders(Holders<'a>),
     /// Of the first of these.
     Descriptors(Holders<'a>),
@@ -122,6 +127,20 @@ impl Value<'_> {
                 out.put_exact_time(timer.expires);
                 out.push(b',');
                 out.put_number(u64::from(timer.count));
+            }
+            Self::Cgroup(id) => {
+                let put = |path: &str| out.put_escaped(path);
+                if cgroup::with_path(*id, put).is_none() {
+                    out.push(b'-');
+                }
+            }
+            Self::Signed(entry) => {
+                for (place, key) in entry.md5_keys().enumerate() {
+                    out.put(if place > 0 { "," } else { "" });
+                    out.put_ip(&key.addr);
+                    out.push(b'/');
+                    out.put_number(u64::from(key.prefix_len));
+                }
             }
             Self::Holders(holders) => holders.put(out),
             Self::Descriptors(holders) => holders.put_descriptors(out),

@@ -4,6 +4,7 @@ use sockdiag::Entry;
 use tcpinfo::{CongestionInfo, Reading, State};
 
 use crate::{
+    cgroup,
     column::{
         Row, Unit, Value, each_info_field, each_memory_field, each_option, of_reading, of_ulp,
         send_rate,
@@ -68,6 +69,11 @@ impl Long {
         put_congestion(&row.entry, out);
         put_buffers(&row.entry, out);
         put_ulp(row, out);
+        if row.entry.md5_keys().next().is_some() {
+            line(out);
+            out.put("md5_keys:");
+            Value::Signed(row.entry).put_exact(out);
+        }
         for unknown in row.entry.unknown_attributes() {
             line(out);
             out.put("attribute_");
@@ -111,7 +117,13 @@ fn put_socket(row: &Row<'_>, out: &mut Vec<u8>) {
         out.put(" mark:");
         out.put_hex(u64::from(mark));
     }
-    number(out, " cgroup_id:", entry.cgroup_id());
+    if let Some(id) = entry.cgroup_id() {
+        number(out, " cgroup_id:", Some(id));
+        cgroup::with_path(id, |path| {
+            out.put(" cgroup:");
+            out.put_escaped(path);
+        });
+    }
     if let Some(shutdown) = entry.shutdown() {
         out.put(match (shutdown.receive, shutdown.send) {
             (false, false) => " shutdown:no",

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::{
-    keys::{SECRET, compare, long_name},
+    keys::{compare, long_name},
     population::Population,
     shown::{Shown, ss, ss_of},
     tool::{check, printed},
@@ -73,8 +73,9 @@ fn states_and_holders(
     before: &BTreeMap<u64, Value>,
     after: &BTreeMap<u64, Value>,
 ) {
-    const LASTING: [&str; 5] = ["ino", "users", "congestion", "shutdown", "tos"];
-    let (mut same, mut secret) = (0, 0);
+    const LASTING: [&str; 7] =
+        ["ino", "users", "congestion", "shutdown", "tos", "cgroup", "md5keys"];
+    let (mut same, mut signed) = (0, 0);
     for shown in theirs {
         let Some((before, after)) = before.get(&shown.cookie).zip(after.get(&shown.cookie)) else {
             continue;
@@ -84,14 +85,17 @@ fn states_and_holders(
             continue;
         }
         let mut shown = shown.clone();
-        secret += usize::from(shown.facts.contains_key(SECRET));
+        signed += usize::from(shown.facts.contains_key("md5keys"));
+        // A file has numbers only.
+        let path = shown.facts.get("cgroup").filter(|path| path.starts_with('/'));
+        assert_eq!(before["cgroup"].as_str(), path.map(String::as_str), "{before:#}");
         shown.facts.retain(|name, _| LASTING.contains(&name.as_str()));
         compare(&shown, before, &mut BTreeSet::new());
         assert_eq!(before["localAddr"], shown.local);
         same += 1;
     }
     assert!(same > theirs.len() / 2, "{same} of {}", theirs.len());
-    eprintln!("{same} live sockets agree; of {secret} keys that are secret are not shown");
+    eprintln!("{same} live sockets agree; {signed} sign their segments");
 }
 
 /// The long form has a name for all that `ss` prints.

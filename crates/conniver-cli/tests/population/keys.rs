@@ -94,9 +94,6 @@ const OTHERS: &[(&str, &str)] = &[
     ("maplen", "mptcp_map_data_len"),
 ];
 
-/// Keys of signatures are secret, and neither told nor saved.
-pub(crate) const SECRET: &str = "md5keys";
-
 /// What the long form calls what `ss` calls so.
 pub(crate) fn long_name(name: &str) -> &'static str {
     if OPTIONS.iter().any(|(option, _)| *option == name) {
@@ -198,6 +195,7 @@ fn is_same(name: &str, text: &str, socket: &Value) -> bool {
         }
         "timer" => is_timer(&socket["timer"], text),
         "users" => holders(&socket["process"], text),
+        "md5keys" => signatures(&socket["md5Keys"], text),
         "inet-sockopt" => {
             let names = text.trim_matches(['(', ')']).split_whitespace();
             let theirs: BTreeSet<_> =
@@ -306,6 +304,15 @@ fn is_timer(ours: &Value, text: &str) -> bool {
     let expires = Duration::from_nanos(ours["expires"].as_u64().unwrap());
     let is_then = shown.least <= expires && expires < shown.least + shown.cut;
     shown.kind == kind && ours["count"] == shown.count && is_then
+}
+
+/// Of a key that is secret its length is told; `ss` prints the key, whatever bytes it has.
+fn signatures(ours: &Value, text: &str) -> bool {
+    let all = ours.as_array().unwrap();
+    all.iter().all(|one| {
+        let peer = format!("{}/{}=", one["addr"].as_str().unwrap(), one["prefixLen"]);
+        text.contains(&peer) && one["keyLen"].as_u64().is_some_and(|len| len > 0)
+    })
 }
 
 fn holders(ours: &Value, text: &str) -> bool {
