@@ -1,7 +1,9 @@
 //! Lists as netlink sends them, and files of them: pieces that are late, broken, foreign or cut off.
 
-use sockdiag::{Dump, Entry, EntryBuf, ErrorKind, Messages, Recorder, Replay, messages};
-use tcpinfo::native::ByteOrder;
+use std::net::IpAddr;
+
+use sockdiag::{Dump, Entry, EntryBuf, ErrorKind, Lookup, Messages, Recorder, Replay, messages};
+use tcpinfo::{State, native::ByteOrder};
 
 use crate::{input::Input, word};
 
@@ -154,4 +156,50 @@ fn check_recording(file: &[u8]) {
         assert_eq!(entry.local_addr(), buf.entry().local_addr());
     }
     assert!(entries.next().is_none());
+    for buf in told.iter().take(8) {
+        check_lookup(&again, &told, &buf.entry());
+    }
+}
+
+/// Looks for the addresses of this socket, among all of the file.
+fn check_lookup(file: &[u8], all: &[EntryBuf], wanted: &Entry<'_>) {
+    let ends = |entry: &Entry<'_>| {
+        let (local, remote) = (entry.local_addr(), entry.remote_addr());
+        [local, remote].map(|end| (end.ip().to_canonical(), end.port()))
+    };
+    let mut lookup = Lookup::new(wanted.local_addr(), wanted.remote_addr());
+    if let Some(interface) = wanted.interface() {
+        lookup = lookup.interface(interface);
+    }
+    let [local, remote] = ends(wanted);
+    let has_zeros = |end: &(IpAddr, u16)| end.0.is_unspecified() || end.1 == 0;
+    let is_question =
+        ![local, remote].iter().any(has_zeros) && local.0.is_ipv4() == remote.0.is_ipv4();
+    for has_cookie in [false, true] {
+        if has_cookie {
+            lookup = lookup.cookie(wanted.cookie());
+        }
+        let mut replay = Replay::open(file).expect("it is ours");
+        let found = match replay.lookup(&lookup) {
+            Ok(found) => found.map(|entry| entry.to_buf()),
+            Err(error) => {
+                assert_eq!((error.kind(), is_question), (ErrorKind::BadQuestion, false));
+                continue;
+            }
+        };
+        assert!(is_question);
+        let is_same = |buf: &&EntryBuf| {
+            let entry = buf.entry();
+            let is_near = entry.interface().is_none() || entry.interface() == wanted.interface();
+            let is_over = [State::Listen, State::Close, State::BoundInactive];
+            let is_meant = !has_cookie || entry.cookie() == wanted.cookie();
+            ends(&entry) == ends(wanted)
+                && is_near
+                && is_meant
+                && !is_over.contains(&entry.state())
+                && !entry.is_mptcp()
+        };
+        let cookie = |buf: &EntryBuf| (buf.entry().cookie(), buf.entry().interface());
+        assert_eq!(found.as_ref().map(cookie), all.iter().find(is_same).map(cookie));
+    }
 }

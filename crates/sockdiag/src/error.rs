@@ -148,7 +148,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner { lookup, namespace, is_of_recording, detail, source, .. } = &*self.inner;
         match lookup {
-            Some(lookup) => write!(f, "cannot look up {lookup}")?,
+            Some(lookup) => {
+                let place = if *is_of_recording { " in the recording" } else { "" };
+                write!(f, "cannot look up {lookup}{place}")?;
+            }
             None if *is_of_recording => f.write_str("cannot read the recording")?,
             None => f.write_str("cannot ask the kernel for its sockets")?,
         }

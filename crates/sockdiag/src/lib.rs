@@ -50,7 +50,8 @@
 //! - A list has no socket that was not asked for, and says when it is not whole. It is no snapshot: see
 //!   [`SockDiag::dump`].
 //! - Every end of a connection is told, or that some were [lost](Event::Lost).
-//! - What is [recorded](Recorder) is [replayed](Replay) as it was told, on any system.
+//! - What is [recorded](Recorder), sockets of lists and ends of connections, is [replayed](Replay) as it was
+//!   told, on any system: in lists with filters, and by lookups.
 //! - Answers to other questions are never taken, and nothing waits for ever that was not told to.
 //! - No bytes from the kernel, however broken, make it panic.
 //!

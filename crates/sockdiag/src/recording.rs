@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    Dump, Entry, Error, ErrorKind, Protocol,
+    Dump, Entry, Error, ErrorKind, Lookup, Protocol,
     attribute::{Attributes, number},
     bytes::{aligned, array_at, u16_at, u32_at},
     dump::IPPROTO_MPTCP,
@@ -42,7 +42,8 @@ const LONGEST_RELEASE: usize = 64;
 /// No kernel tells more of one socket.
 const LONGEST_MESSAGE: usize = 64 * 1024;
 
-/// Writes sockets to a file, from which [`Replay`] reads them on any machine of the same byte order.
+/// Writes sockets to a file, from which [`Replay`] reads them on any machine of the same byte order: those of
+/// a list, those that lookups found, and the last facts of connections that [ended](crate::Event::Ended).
 ///
 /// `ss` reads it, too (`TCPDIAG_FILE=name ss -tan`). Keys of TCP's MD5 signatures, which the kernel tells
 /// to who has `CAP_NET_ADMIN`, are left out.
@@ -166,6 +167,10 @@ fn put_attribute(message: &mut Vec<u8>, number: u16, payload: &[u8]) {
 }
 
 /// Reads sockets that [`Recorder`] wrote, or `ss -D`, from a file, from standard input or from memory.
+///
+/// It answers as the kernel would have: with [lists](Self::dump) by every filter but one that asks for
+/// `autobound`, and with [single connections](Self::lookup). Ends of connections that were recorded are in
+/// its lists, in state [`Close`](tcpinfo::State::Close) as they were told.
 ///
 /// It needs no kernel that is like the one that was recorded, nor Linux at all; only the byte order must
 /// be the same. It reads in blocks of its own, so that a reader needs no buffer. The memory that it
@@ -292,6 +297,64 @@ impl<R: Read> Replay<R> {
             return Err(Error::new(ErrorKind::BadQuestion, detail).of_recording());
         }
         Ok(Replayed { dump: dump.clone(), replay: self, is_over: false })
+    }
+
+    /// The first of the sockets that are left which [`SockDiag::lookup`](crate::SockDiag::lookup) would have
+    /// found, by addresses, cookie and interface as there: a connection in any state, never a listener, nor
+    /// what has [ended](crate::Event::Ended).
+    ///
+    /// A recording is read once: up to the socket that is found, or to the end if it is not there. So
+    /// several are found in the order in which they were recorded.
+    ///
+    /// # Errors
+    ///
+    /// [`BadQuestion`](ErrorKind::BadQuestion) if no connection can have such addresses; nothing was read
+    /// then. Otherwise as of [`Replayed::next`].
+    pub fn lookup(&mut self, lookup: &Lookup) -> Result<Option<Entry<'_>>, Error> {
+        let question = lookup.question().map_err(|error| error.about(lookup))?;
+        // Only TCP is asked for a connection.
+        let is_wanted = |entry: &Entry<'_>| !entry.is_mptcp() && question.is_answered_by(entry);
+        let found = self.find(is_wanted).map_err(|error| error.about(lookup))?;
+        Ok(found.and_then(|found| self.entry(&found)))
+    }
+
+    /// The next of the sockets that are wanted; `None` if there are no more.
+    fn find(&mut self, is_wanted: impl Fn(&Entry<'_>) -> bool) -> Result<Option<Found>, Error> {
+        loop {
+            let Some(found) = self.take()? else {
+                let what = "it is cut off, for it has no end";
+                return if self.has_ended { Ok(None) } else { Err(flaw(self.offset, what)) };
+            };
+            self.has_ended = false;
+            let payload = self.buffer.get(found.payload.clone()).unwrap_or_default();
+            match found.kind {
+                kind::SOCK_DIAG_BY_FAMILY | kind::TCPDIAG_GETSOCK => {
+                    let start = found.offset.saturating_add(HEADER_LEN);
+                    let at_start =
+                        |flawed: Malformed| Error::from(flawed.moved_by(start)).of_recording();
+                    Entry::from_bytes(payload).map_err(at_start)?;
+                    if self.entry(&found).is_some_and(|entry| is_wanted(&entry)) {
+                        return Ok(Some(found));
+                    }
+                }
+                // Whoever made a list of several lists has an end for each.
+                kind::DONE | kind::ERROR => {
+                    let Some(errno) = payload.first_chunk().copied().map(i32::from_ne_bytes) else {
+                        return Err(flaw(found.offset, "an error without a number"));
+                    };
+                    if errno != 0 {
+                        let os = io::Error::from_raw_os_error(errno.saturating_neg());
+                        let detail = "it was made of a list that ended with an error";
+                        return Err(Error::os(ErrorKind::Other, detail, os).of_recording());
+                    }
+                    self.has_ended = true;
+                }
+                kind::OVERRUN => {
+                    return Err(flaw(found.offset, "the kernel lost a part of the list"));
+                }
+                _ => {}
+            }
+        }
     }
 
     /// The next message, which stays unread.
@@ -422,7 +485,8 @@ impl<R: Read> Replayed<'_, R> {
         if self.is_over {
             return None;
         }
-        match self.find() {
+        let dump = &self.dump;
+        match self.replay.find(|entry| dump.admits_recorded(entry)) {
             Ok(Some(found)) => self.replay.entry(&found).map(Ok),
             Ok(None) => {
                 self.is_over = true;
@@ -431,46 +495,6 @@ impl<R: Read> Replayed<'_, R> {
             Err(error) => {
                 self.is_over = true;
                 Some(Err(error))
-            }
-        }
-    }
-
-    fn find(&mut self) -> Result<Option<Found>, Error> {
-        loop {
-            let Some(found) = self.replay.take()? else {
-                let what = "it is cut off, for it has no end";
-                let is_whole = self.replay.has_ended;
-                return if is_whole { Ok(None) } else { Err(flaw(self.replay.offset, what)) };
-            };
-            self.replay.has_ended = false;
-            let payload = self.replay.buffer.get(found.payload.clone()).unwrap_or_default();
-            match found.kind {
-                kind::SOCK_DIAG_BY_FAMILY | kind::TCPDIAG_GETSOCK => {
-                    let start = found.offset.saturating_add(HEADER_LEN);
-                    let at_start =
-                        |flawed: Malformed| Error::from(flawed.moved_by(start)).of_recording();
-                    Entry::from_bytes(payload).map_err(at_start)?;
-                    let entry = self.replay.entry(&found);
-                    if entry.is_some_and(|entry| self.dump.admits_recorded(&entry)) {
-                        return Ok(Some(found));
-                    }
-                }
-                // Whoever made a list of several lists has an end for each.
-                kind::DONE | kind::ERROR => {
-                    let Some(errno) = payload.first_chunk().copied().map(i32::from_ne_bytes) else {
-                        return Err(flaw(found.offset, "an error without a number"));
-                    };
-                    if errno != 0 {
-                        let os = io::Error::from_raw_os_error(errno.saturating_neg());
-                        let detail = "it was made of a list that ended with an error";
-                        return Err(Error::os(ErrorKind::Other, detail, os).of_recording());
-                    }
-                    self.replay.has_ended = true;
-                }
-                kind::OVERRUN => {
-                    return Err(flaw(found.offset, "the kernel lost a part of the list"));
-                }
-                _ => {}
             }
         }
     }

@@ -1,12 +1,26 @@
 //! Recordings whole, broken, and read in pieces of any length.
 
-use proptest::{collection::vec, prelude::*};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr, SocketAddrV6},
+};
+
+use proptest::{
+    collection::vec,
+    prelude::*,
+    sample::{Index, select},
+};
+use tcpinfo::State;
 
 use super::*;
 use crate::{EntryBuf, Family, States};
 
 /// A socket with these attributes, whose cookie is this number.
 fn socket(family: u8, state: u8, cookie: u32, attributes: &[(u16, Vec<u8>)]) -> EntryBuf {
+    Entry::from_bytes(&bytes(family, state, cookie, attributes)).unwrap().to_buf()
+}
+
+fn bytes(family: u8, state: u8, cookie: u32, attributes: &[(u16, Vec<u8>)]) -> Vec<u8> {
     let mut bytes = vec![0; HEAD_LEN];
     bytes[..2].copy_from_slice(&[family, state]);
     bytes[4..6].copy_from_slice(&80u16.to_be_bytes());
@@ -14,7 +28,7 @@ fn socket(family: u8, state: u8, cookie: u32, attributes: &[(u16, Vec<u8>)]) -> 
     for (number, payload) in attributes {
         put_attribute(&mut bytes, *number, payload);
     }
-    Entry::from_bytes(&bytes).unwrap().to_buf()
+    bytes
 }
 
 fn recorded(sockets: &[EntryBuf]) -> Vec<u8> {
@@ -248,6 +262,156 @@ fn broken_recordings_say_what_and_where() {
     assert_eq!(error.os_error().unwrap().kind(), io::ErrorKind::PermissionDenied);
 }
 
+const HOSTS: [&str; 4] = ["10.0.0.1", "10.0.0.2", "fe80::1", "2001:db8::1"];
+
+/// A connection, or what is to be found.
+#[derive(Debug, Clone, Copy)]
+struct Ends {
+    hosts: [IpAddr; 2],
+    ports: [u16; 2],
+    /// Whether IPv4 is written as IPv6.
+    is_mapped: [bool; 2],
+    cookie: u32,
+    interface: u32,
+}
+
+fn any_ends() -> impl Strategy<Value = Ends> {
+    let host = || select(&HOSTS[..]).prop_map(|host| host.parse::<IpAddr>().unwrap());
+    let facts = ([host(), host()], any::<[bool; 2]>(), [1..3u16, 1..3u16], 1..4u32, 0..3u32);
+    facts.prop_map(|(hosts, is_mapped, ports, cookie, interface)| Ends {
+        hosts,
+        ports,
+        is_mapped,
+        cookie,
+        interface,
+    })
+}
+
+impl Ends {
+    fn is_six(&self) -> bool {
+        self.is_mapped[0] || self.hosts.iter().any(IpAddr::is_ipv6)
+    }
+
+    /// As a socket in this state.
+    fn socket(&self, state: u8) -> EntryBuf {
+        let mut bytes = bytes(if self.is_six() { 10 } else { 2 }, state, self.cookie, &[]);
+        for (place, (host, port)) in self.hosts.iter().zip(self.ports).enumerate() {
+            bytes[4 + 2 * place..][..2].copy_from_slice(&port.to_be_bytes());
+            let octets = match host {
+                IpAddr::V4(host) if !self.is_six() => host.octets().to_vec(),
+                IpAddr::V4(host) => host.to_ipv6_mapped().octets().to_vec(),
+                IpAddr::V6(host) => host.octets().to_vec(),
+            };
+            bytes[8 + 16 * place..][..octets.len()].copy_from_slice(&octets);
+        }
+        bytes[40..44].copy_from_slice(&self.interface.to_ne_bytes());
+        Entry::from_bytes(&bytes).unwrap().to_buf()
+    }
+
+    /// As a question, whose scopes are these if its addresses have any.
+    fn lookup(&self, scopes: [u32; 2], has_cookie: bool) -> Lookup {
+        let end = |place: usize| match self.hosts[place] {
+            IpAddr::V4(host) if self.is_mapped[place] => {
+                (host.to_ipv6_mapped(), self.ports[place]).into()
+            }
+            IpAddr::V4(host) => (host, self.ports[place]).into(),
+            IpAddr::V6(host) => {
+                SocketAddr::V6(SocketAddrV6::new(host, self.ports[place], 0, scopes[place]))
+            }
+        };
+        let mut lookup = Lookup::new(end(0), end(1));
+        if self.interface != 0 {
+            lookup = lookup.interface(self.interface);
+        }
+        if has_cookie { lookup.cookie(self.cookie.into()) } else { lookup }
+    }
+}
+
+/// What a lookup of these gives, as the kernel's lookups do; `Err` if it is no question.
+fn found_among(
+    all: &[(Ends, u8)],
+    wanted: &Ends,
+    scopes: [u32; 2],
+    has_cookie: bool,
+) -> Result<Option<usize>, ()> {
+    let own = (0..2).filter(|place| wanted.hosts[*place].is_ipv6()).map(|place| scopes[place]);
+    let links: BTreeSet<u32> =
+        own.chain([wanted.interface]).filter(|interface| *interface != 0).collect();
+    if links.len() > 1 || wanted.hosts[0].is_ipv4() != wanted.hosts[1].is_ipv4() {
+        return Err(());
+    }
+    let link = links.first().copied().unwrap_or(0);
+    Ok(all.iter().position(|(ends, state)| {
+        (ends.hosts, ends.ports) == (wanted.hosts, wanted.ports)
+            && ![7, 10, 13].contains(state)
+            && (!has_cookie || ends.cookie == wanted.cookie)
+            && [0, link].contains(&ends.interface)
+    }))
+}
+
+#[test]
+fn lookups_go_on_where_the_last_one_stopped() {
+    let [one, two] = [("10.0.0.1", 1), ("fe80::1", 2)].map(|(host, interface)| Ends {
+        hosts: [host.parse().unwrap(); 2],
+        ports: [1, 2],
+        is_mapped: [false; 2],
+        cookie: interface,
+        interface,
+    });
+    let file = recorded(&[one.socket(1), two.socket(6), one.socket(10), one.socket(12)]);
+    let mut replay = Replay::open(&*file).unwrap();
+    let (first, second) = (one.lookup([0; 2], false), two.lookup([0, 2], true));
+    let mut state = |lookup: &Lookup| {
+        replay.lookup(lookup).unwrap().map(|entry| (entry.state(), entry.cookie()))
+    };
+    assert_eq!(state(&first), Some((State::Established, 1)));
+    assert_eq!(state(&second), Some((State::TimeWait, 2)));
+    assert_eq!(state(&first), Some((State::NewSynRecv, 1)));
+    assert_eq!((state(&first), state(&second)), (None, None));
+
+    // A question that is none reads nothing, and a list goes on, too.
+    let mut replay = Replay::open(&*file).unwrap();
+    assert!(replay.lookup(&first).unwrap().is_some());
+    let none = Lookup::new(first.local_addr(), second.remote_addr());
+    let error = replay.lookup(&none).unwrap_err();
+    assert_eq!((error.kind(), error.lookup()), (ErrorKind::BadQuestion, Some(&none)));
+    assert_eq!(error.to_string(), none.question().unwrap_err().about(&none).to_string());
+    let mut entries = replay.dump(&Dump::new()).unwrap();
+    assert_eq!(entries.next().unwrap().unwrap().cookie(), 2);
+
+    // It is not there only if the recording is whole.
+    let mut replay = Replay::open(&file[..file.len() - 1]).unwrap();
+    let nobody = Lookup::new(first.remote_addr(), first.local_addr());
+    let error = replay.lookup(&nobody).unwrap_err();
+    assert_eq!((error.kind(), error.lookup()), (ErrorKind::Malformed, Some(&nobody)));
+    let text = error.to_string();
+    assert!(text.contains(" in the recording: it is cut off"), "{text}");
+    // Nor if of two, one behind the other, the second is not.
+    let second = &file[..aligned(u32_at(&file, 0) as usize)];
+    let twice = [&file, second].concat();
+    let error = Replay::open(&*twice).unwrap().lookup(&nobody).map(drop).unwrap_err();
+    assert!(error.to_string().contains("it has no end"), "{error}");
+}
+
+#[test]
+fn sockets_of_multipath_tcp_are_no_connections_of_tcp() {
+    let ends = Ends {
+        hosts: ["10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap()],
+        ports: [1, 2],
+        is_mapped: [false; 2],
+        cookie: 1,
+        interface: 0,
+    };
+    for (protocol, is_found) in [(Protocol::Tcp, true), (Protocol::Mptcp, false)] {
+        let mut recorder = Recorder::new(Vec::new(), &Dump::new().protocol(protocol));
+        recorder.write(&ends.socket(1).entry()).unwrap();
+        let file = recorder.finish().unwrap();
+        let mut replay = Replay::open(&*file).unwrap();
+        let found = replay.lookup(&ends.lookup([0; 2], false)).unwrap();
+        assert_eq!(found.is_some(), is_found);
+    }
+}
+
 fn any_socket() -> impl Strategy<Value = EntryBuf> {
     // Every number but that of secret keys and of the header.
     let number = (1..0x3fffu16).prop_map(|number| if number == 18 { 19 } else { number });
@@ -269,6 +433,38 @@ proptest! {
         let (all, end) = replayed(Slow(&file, len, true), &Dump::new());
         prop_assert!(end.is_ok());
         prop_assert_eq!(all, sockets);
+    }
+
+    #[test]
+    fn lookups_find_what_the_kernel_would_have_found(
+        all in vec((any_ends(), 1..14u8), 0..30),
+        questions in vec((any_ends(), [0..3u32, 0..3u32], any::<bool>()), 1..6),
+        own in vec((any::<Index>(), any::<bool>()), 0..6),
+    ) {
+        let sockets: Vec<_> = all.iter().map(|(ends, state)| ends.socket(*state)).collect();
+        let file = recorded(&sockets);
+        let mut replay = Replay::open(&*file).unwrap();
+        // Each of what is left; among them some that are there.
+        let (mut left, mut questions) = (0, questions);
+        if !all.is_empty() {
+            questions.extend(own.iter().map(|(place, has_cookie)| {
+                let ends = all[place.index(all.len())].0;
+                (ends, [ends.interface; 2], *has_cookie)
+            }));
+        }
+        for (wanted, scopes, has_cookie) in &questions {
+            let expected = found_among(&all[left..], wanted, *scopes, *has_cookie);
+            let lookup = wanted.lookup(*scopes, *has_cookie);
+            match (replay.lookup(&lookup), expected) {
+                (Ok(Some(entry)), Ok(Some(place))) => {
+                    prop_assert_eq!(entry.to_buf(), sockets[left + place].clone());
+                    left += place + 1;
+                }
+                (Ok(None), Ok(None)) => left = all.len(),
+                (Err(error), Err(())) => prop_assert_eq!(error.kind(), ErrorKind::BadQuestion),
+                (told, expected) => prop_assert!(false, "{:?}, not {:?}", told, expected),
+            }
+        }
     }
 
     #[test]

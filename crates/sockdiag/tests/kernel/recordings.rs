@@ -1,11 +1,13 @@
 //! Lists of this machine, kept and read again; also by `ss`, and kept by `ss`.
 
-use std::{collections::BTreeSet, io::Write, process::Command};
+use std::{collections::BTreeSet, io::Write, net::SocketAddr, process::Command};
 
-use sockdiag::{Dump, EntryBuf, Recorder, Replay, SockDiag, States};
+use sockdiag::{Dump, EntryBuf, Lookup, Recorder, Replay, SockDiag, States};
 
 use super::{
-    scene::{Pair, Test, loopbacks, mapped_pair, needs, pair_at, test, until},
+    scene::{
+        Pair, Test, find, found, lookup_of, loopbacks, mapped_pair, needs, pair_at, test, until,
+    },
     shown::printed_by,
 };
 
@@ -15,6 +17,7 @@ pub(crate) fn tests() -> Vec<Test> {
     vec![
         test("a_replay_tells_what_the_kernel_told", round_trip),
         test("filters_select_the_same_of_a_replay", filters),
+        test("lookups_find_the_same_in_a_replay", lookups),
         Test { name: "ss_reads_a_recording", needs: has_ss, run: read_by_ss },
         Test { name: "what_ss_recorded_is_replayed", needs: has_ss, run: made_by_ss },
     ]
@@ -100,6 +103,34 @@ fn filters() {
     let big = |buf: &&EntryBuf| States::BIG.contains(buf.entry().state());
     let expected = live.iter().filter(big).count();
     assert_eq!(replay(&file, &Dump::new().states(States::BIG)).len(), expected);
+}
+
+fn lookups() {
+    let pairs = population();
+    let (_, file) = record(&Dump::new());
+    for Pair { client, server, listener } in &pairs {
+        for stream in [client, server] {
+            let (live, lookup) = (found(stream), lookup_of(stream));
+            let cookie = live.entry().cookie();
+            for lookup in [lookup, lookup.cookie(cookie)] {
+                let mut replay = Replay::open(&*file).unwrap();
+                let again = replay.lookup(&lookup).unwrap().unwrap();
+                assert_eq!((again.cookie(), again.inode()), (cookie, live.entry().inode()));
+                assert_eq!(again.tcp_info().is_some(), live.entry().tcp_info().is_some());
+            }
+        }
+        let nobody = Lookup::new(client.local_addr().unwrap(), client.local_addr().unwrap());
+        let theirs = tcpinfo::cookie(server).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let here = SocketAddr::new(client.peer_addr().unwrap().ip(), port);
+        let waiting = Lookup::new(here, SocketAddr::new(here.ip(), 1));
+        let cookie = tcpinfo::cookie(listener).unwrap();
+        for lookup in [nobody, lookup_of(client).cookie(theirs), waiting, waiting.cookie(cookie)] {
+            let mut replay = Replay::open(&*file).unwrap();
+            assert_eq!(replay.lookup(&lookup).unwrap(), None, "{lookup}");
+            assert_eq!(find(&lookup), None, "{lookup}");
+        }
+    }
 }
 
 fn ss(arguments: &[&str], file: Option<&std::path::Path>) -> String {

@@ -1,7 +1,7 @@
 //! Connections that end, many and fast, and what is told of each.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io::{Read, Write},
     net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
     sync::{
@@ -12,15 +12,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sockdiag::{Entry, Event, Events, SockDiag};
+use sockdiag::{
+    Dump, Entry, EntryBuf, Event, Events, Filter, Lookup, Recorder, Replay, SockDiag, States,
+};
 use tcpinfo::State;
 
-use super::scene::{connect, in_network};
+use super::{
+    everything::replay,
+    scene::{connect, in_network},
+};
 
 pub(crate) const ALL: &[(&str, fn())] = &[
     ("every_connection_of_a_churn_ends_once_with_its_bytes", churn),
     ("a_full_buffer_is_told_and_every_event_accounted_for", overflow),
     ("an_aborted_connection_is_known_by_its_cookie", aborted),
+    ("ends_of_connections_are_recorded_and_replayed", recorded),
     ("events_are_waited_for_by_their_descriptor", descriptor),
     ("who_has_no_privilege_listens_too", unprivileged),
     ("the_buffer_is_as_large_as_told", buffer),
@@ -208,7 +214,7 @@ fn overflow() {
 }
 
 /// Waits for the end of one socket and gives it to look at.
-fn until_ended(events: &mut Events, cookie: u64) -> sockdiag::EntryBuf {
+fn until_ended(events: &mut Events, cookie: u64) -> EntryBuf {
     loop {
         match events.next(Some(Duration::from_secs(120))).unwrap() {
             Some(Event::Ended(entry)) if entry.cookie() == cookie => return entry.to_buf(),
@@ -239,6 +245,75 @@ fn aborted() {
         assert_eq!(buf.entry().remote_addr(), local);
         assert_eq!(bytes(&buf.entry()), (0, 10), "a reset is no byte");
         assert_eq!(buf.entry().protocol(), Some(6));
+    });
+}
+
+fn recorded() {
+    in_network(|| {
+        let mut events = Events::open().unwrap();
+        let (mut ours, mut lookups) = (HashSet::new(), Vec::new());
+        for (bound, host) in
+            [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1"), ("[::]:0", "127.0.0.1")]
+        {
+            let Ok(listener) = TcpListener::bind(bound) else { continue };
+            let port = listener.local_addr().unwrap().port();
+            let mut client = TcpStream::connect((host, port)).unwrap();
+            let (mut server, _) = listener.accept().unwrap();
+            client.write_all(&[1; 20_000]).unwrap();
+            server.read_exact(&mut [0; 20_000]).unwrap();
+            server.write_all(&[2; 300]).unwrap();
+            client.read_exact(&mut [0; 300]).unwrap();
+            for end in [&client, &server] {
+                ours.insert(tcpinfo::cookie(end).unwrap());
+                lookups.push(Lookup::new(end.local_addr().unwrap(), end.peer_addr().unwrap()));
+            }
+            if bound == "[::]:0" {
+                // Aborted, and so cleared before it is told of.
+                socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+            }
+        }
+        let mut recorder = Recorder::new(Vec::new(), &Dump::new());
+        let mut told = Vec::new();
+        while told.len() < ours.len() {
+            match events.next(Some(Duration::from_secs(60))).unwrap() {
+                Some(Event::Ended(entry)) if ours.contains(&entry.cookie()) => {
+                    recorder.write(&entry).unwrap();
+                    told.push(entry.to_buf());
+                }
+                // A listener's.
+                Some(Event::Ended(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        let file = recorder.finish().unwrap();
+        let again = replay(&file, &Dump::new());
+        assert_eq!(again, told);
+        let facts = |buf: &EntryBuf| {
+            let entry = buf.entry();
+            let info = entry.native_tcp_info().unwrap();
+            let fields =
+                info.fields().map(|(field, reading)| format!("{} {reading:?}", field.name));
+            let fields: Vec<_> = fields.collect();
+            (format!("{entry:?} {:?} {:?}", entry.congestion(), entry.memory()), fields)
+        };
+        for (again, told) in again.iter().zip(&told) {
+            assert_eq!(facts(again), facts(told));
+            assert_eq!((again.entry().state(), again.entry().protocol()), (State::Close, Some(6)));
+            #[cfg(feature = "serde")]
+            assert_eq!(serde_json::to_value(again).unwrap(), serde_json::to_value(told).unwrap());
+        }
+        // They are closed sockets to lists and filters, and no connections.
+        assert_eq!(replay(&file, &Dump::new().states(State::Close.into())), told);
+        assert_eq!(replay(&file, &Dump::new().states(States::CONNECTED)), []);
+        let filter: Filter = "bytes_received > 10000".parse().unwrap();
+        let expected: Vec<_> =
+            told.iter().filter(|buf| filter.matches(&buf.entry())).cloned().collect();
+        assert!(!expected.is_empty());
+        assert_eq!(replay(&file, &Dump::new().filter(&filter)), expected);
+        for lookup in lookups {
+            let found = Replay::open(&*file).unwrap().lookup(&lookup).unwrap().is_some();
+            assert!(!found, "{lookup}");
+        }
     });
 }
 

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
+    net::SocketAddr,
     path::Path,
     process::Command,
     sync::{Arc, Mutex, PoisonError},
@@ -11,8 +12,8 @@ use std::{
 };
 
 use sockdiag::{
-    Dump, EntryBuf, Filter, FilterFact, FilterUnit, Owners, Protocol, Recorder, Replay, SockDiag,
-    States,
+    Dump, Entry, EntryBuf, Filter, FilterFact, FilterUnit, Lookup, Owners, Protocol, Recorder,
+    Replay, SockDiag, States,
 };
 use tcpinfo::State;
 
@@ -29,6 +30,7 @@ pub(crate) const ALL: &[(&str, fn())] = &[
     ("ss_shows_the_same_of_thousands_of_sockets", as_ss),
     ("filters_select_the_same_of_thousands_of_sockets_everywhere", filters),
     ("a_recording_of_thousands_of_sockets_is_what_was_told", recordings),
+    ("lookups_find_the_same_in_a_recording_of_thousands_of_sockets", lookups),
 ];
 
 /// A population, and its network.
@@ -487,7 +489,7 @@ fn facts() -> Vec<String> {
     facts.flat_map(of).collect()
 }
 
-fn replay(bytes: &[u8], dump: &Dump) -> Vec<EntryBuf> {
+pub(crate) fn replay(bytes: &[u8], dump: &Dump) -> Vec<EntryBuf> {
     let mut replay = Replay::open(bytes).unwrap();
     let mut entries = replay.dump(dump).unwrap();
     let mut all = Vec::new();
@@ -497,20 +499,26 @@ fn replay(bytes: &[u8], dump: &Dump) -> Vec<EntryBuf> {
     all
 }
 
+/// Everything as the kernel tells it, and the recording of it.
+fn record() -> (Vec<EntryBuf>, Vec<u8>) {
+    let dump = Dump::new();
+    let mut recorder = Recorder::new(Vec::new(), &dump);
+    let mut live = Vec::new();
+    let mut diag = SockDiag::open().unwrap();
+    let mut entries = diag.dump(&dump).unwrap();
+    while let Some(entry) = entries.next() {
+        let entry = entry.unwrap();
+        recorder.write(&entry).unwrap();
+        live.push(entry.to_buf());
+    }
+    (live, recorder.finish().unwrap())
+}
+
 fn recordings() {
     beside_population(|population| {
         let dump = Dump::new();
         let before = by_cookie(list(&dump));
-        let mut recorder = Recorder::new(Vec::new(), &dump);
-        let mut live = Vec::new();
-        let mut diag = SockDiag::open().unwrap();
-        let mut entries = diag.dump(&dump).unwrap();
-        while let Some(entry) = entries.next() {
-            let entry = entry.unwrap();
-            recorder.write(&entry).unwrap();
-            live.push(entry.to_buf());
-        }
-        let ours = recorder.finish().unwrap();
+        let (live, ours) = record();
         let again = replay(&ours, &dump);
         assert_eq!(counts(&again), counts(&live));
         assert_eq!(again.len(), live.len());
@@ -566,6 +574,102 @@ fn recordings() {
         let four = theirs.iter().filter(|buf| buf.entry().local_addr().is_ipv4()).count();
         assert_eq!(agrees_of(&file, &theirs), four);
         eprintln!("{} sockets of ours and {four} of ss are replayed", live.len());
+    });
+}
+
+/// The socket's own addresses and interface.
+fn lookup_of(entry: &Entry<'_>) -> Lookup {
+    let lookup = Lookup::new(entry.local_addr(), entry.remote_addr());
+    entry.interface().map_or(lookup, |interface| lookup.interface(interface))
+}
+
+/// What both the kernel and a recording are asked for.
+struct Both<'a> {
+    diag: SockDiag,
+    file: &'a [u8],
+    /// Sockets that only one of them found.
+    differing: BTreeSet<u64>,
+}
+
+impl Both<'_> {
+    /// Whether there is such a connection, of which both tell the cookie.
+    fn find(&mut self, lookup: &Lookup) -> bool {
+        let live = self.diag.lookup(lookup).map(|found| found.map(|entry| entry.cookie()));
+        let mut replay = Replay::open(self.file).unwrap();
+        let recorded = replay.lookup(lookup).map(|found| found.map(|entry| entry.cookie()));
+        let (live, recorded) = match (live, recorded) {
+            (Ok(live), Ok(recorded)) => (live, recorded),
+            (Err(live), Err(recorded)) => {
+                assert_eq!(live.to_string(), recorded.to_string());
+                assert_eq!((live.kind(), live.lookup()), (recorded.kind(), Some(lookup)));
+                return false;
+            }
+            (live, recorded) => panic!("{lookup}: {live:?}, and {recorded:?}"),
+        };
+        if live != recorded {
+            self.differing.extend(live.into_iter().chain(recorded));
+        }
+        recorded.is_some()
+    }
+}
+
+fn lookups() {
+    beside_population(|_| {
+        let (all, file) = record();
+        let mut both =
+            Both { diag: SockDiag::open().unwrap(), file: &file, differing: BTreeSet::new() };
+        let is_connection = |buf: &&EntryBuf| States::CONNECTED.contains(buf.entry().state());
+        let (connections, others): (Vec<_>, Vec<_>) = all.iter().partition(is_connection);
+        assert!(connections.len() > 4_000 && others.len() > 100);
+        // Every one, in the order in which they were recorded.
+        let mut replay = Replay::open(&*file).unwrap();
+        for buf in &connections {
+            let (lookup, cookie) = (lookup_of(&buf.entry()), buf.entry().cookie());
+            let found = replay.lookup(&lookup).unwrap().unwrap_or_else(|| panic!("{lookup}"));
+            assert_eq!(found.cookie(), cookie, "{lookup}");
+            assert_eq!(found.tcp_info().is_some(), buf.entry().tcp_info().is_some());
+            let live = both.diag.lookup(&lookup.cookie(cookie)).unwrap();
+            if live.is_none_or(|entry| entry.cookie() != cookie) {
+                both.differing.insert(cookie);
+            }
+        }
+        // Some in the whole recording, of every kind.
+        let mut kinds: BTreeMap<_, Vec<&EntryBuf>> = BTreeMap::new();
+        for buf in connections {
+            let entry = buf.entry();
+            let kind = (entry.state().name(), entry.interface(), entry.local_addr().is_ipv4());
+            kinds.entry(kind).or_default().push(buf);
+        }
+        let mut peers = 0;
+        for buf in kinds.values().flat_map(|of_kind| of_kind.iter().step_by(of_kind.len() / 3 + 1))
+        {
+            let (entry, lookup) = (buf.entry(), lookup_of(&buf.entry()));
+            assert!(both.find(&lookup) && both.find(&lookup.cookie(entry.cookie())), "{lookup}");
+            for other in [entry.cookie() ^ 1 << 40, 0, u64::MAX] {
+                assert!(!both.find(&lookup.cookie(other)), "{lookup} has cookie {other:x}");
+            }
+            let swapped = Lookup::new(lookup.remote_addr(), lookup.local_addr());
+            assert!(!both.find(&swapped.cookie(entry.cookie())), "{swapped}");
+            // The other end is here, too, if it is still there.
+            peers += usize::from(both.find(&swapped));
+            both.find(&swapped.interface(entry.interface().unwrap_or(1)));
+            assert!(!both.find(&lookup.interface(77)) || entry.interface().is_none(), "{lookup}");
+        }
+        assert!(kinds.len() > 12 && peers > 10, "{:?} {peers}", kinds.keys());
+        // Where somebody listens, or is bound, and nobody is connected.
+        for buf in others.into_iter().step_by(7) {
+            let own = buf.entry().local_addr();
+            let nobody = Lookup::new(own, SocketAddr::new(own.ip(), 1));
+            for lookup in [nobody, nobody.cookie(buf.entry().cookie()), lookup_of(&buf.entry())] {
+                assert!(!both.find(&lookup), "{lookup}");
+            }
+        }
+        // What ended, or began, since.
+        let after = by_cookie(list(&Dump::new()));
+        let before = by_cookie(all);
+        let was_there = |cookie: &u64| before.contains_key(cookie) && after.contains_key(cookie);
+        let differing: Vec<_> = both.differing.iter().filter(|one| was_there(one)).collect();
+        assert!(differing.is_empty(), "{differing:?}");
     });
 }
 
