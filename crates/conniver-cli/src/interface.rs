@@ -14,13 +14,18 @@ pub(crate) fn names() -> &'static Interfaces {
     NAMES.get().unwrap_or(&UNNAMED)
 }
 
-/// The names where these sockets come from. A file has none, and those of this machine may be others.
+/// The names where these sockets come from.
 pub(crate) fn names_of(select: &SelectArgs) -> Result<&'static Interfaces, Error> {
     if select.netns.is_none() && select.from.is_some() {
-        return Ok(NAMES.get_or_init(Interfaces::unnamed));
+        return Ok(names_of_file());
     }
     let namespace = select.netns.as_deref().map(source::namespace).transpose()?;
     Ok(names_in(namespace))
+}
+
+/// A file has none, and those of this machine may be others.
+pub(crate) fn names_of_file() -> &'static Interfaces {
+    NAMES.get_or_init(Interfaces::unnamed)
 }
 
 /// Those of a network namespace, or else of that in which the command runs.

@@ -1,35 +1,67 @@
 //! `conniver lookup`: one connection, found by its addresses.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
-use sockdiag::{Dump, Filter, Lookup, SockDiag, States, Tell};
+use sockdiag::{Dump, Entry, Filter, Lookup, SockDiag, States, Tell};
 
 use crate::{
-    cli::LookupArgs, column::Row, error::Error, escape, interface, json, list::Long, output,
-    process::Processes, run::complain, source,
+    cli::LookupArgs,
+    column::Row,
+    error::Error,
+    escape, interface, json,
+    list::Long,
+    output,
+    process::Processes,
+    run::complain,
+    source::{self, Recording},
 };
 
 pub(crate) fn run(arguments: &LookupArgs) -> Result<ExitCode, Error> {
-    let LookupArgs { local, remote, cookie, netns, .. } = arguments;
-    let namespace = netns.as_deref().map(source::namespace).transpose()?;
+    if let Some(path) = &arguments.from {
+        return run_in_file(arguments, path);
+    }
+    let namespace = arguments.netns.as_deref().map(source::namespace).transpose()?;
     let mut diag = source::open(namespace.as_ref())?;
     interface::names_in(namespace);
-    let mut lookup = Lookup::new(local.address, remote.address);
-    if let Some(cookie) = cookie {
-        lookup = lookup.cookie(*cookie);
-    }
     let interface = interface_of(arguments)?;
+    let lookup = lookup(arguments, interface);
+    if let Some(entry) = diag.lookup(&lookup)? {
+        return show(entry, arguments);
+    }
+    let advice = advice(&mut diag, arguments, interface)?;
+    let place = arguments.netns.as_ref().map_or("this network namespace".to_owned(), |name| {
+        format!("the network namespace {}", escape::line(name))
+    });
+    complain(&format!("{lookup}: there is no such connection in {place}{advice}"));
+    Ok(ExitCode::FAILURE)
+}
+
+fn run_in_file(arguments: &LookupArgs, path: &Path) -> Result<ExitCode, Error> {
+    interface::names_of_file();
+    let lookup = lookup(arguments, interface_of(arguments)?);
+    let mut recording = Recording::open(path)?;
+    match recording.lookup(&lookup)? {
+        Some(found) => show(found.entry(), arguments),
+        None => {
+            let name = recording.name();
+            complain(&format!("{lookup}: there is no such connection in {name}"));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn lookup(arguments: &LookupArgs, interface: Option<u32>) -> Lookup {
+    let mut lookup = Lookup::new(arguments.local.address, arguments.remote.address);
+    if let Some(cookie) = arguments.cookie {
+        lookup = lookup.cookie(cookie);
+    }
     if let Some(index) = interface {
         lookup = lookup.interface(index);
     }
-    let Some(entry) = diag.lookup(&lookup)? else {
-        let advice = advice(&mut diag, arguments, interface)?;
-        let place = netns.as_ref().map_or("this network namespace".to_owned(), |name| {
-            format!("the network namespace {}", escape::line(name))
-        });
-        complain(&format!("{lookup}: there is no such connection in {place}{advice}"));
-        return Ok(ExitCode::FAILURE);
-    };
+    lookup
+}
+
+fn show(entry: Entry<'_>, arguments: &LookupArgs) -> Result<ExitCode, Error> {
     let processes = arguments.process.then(Processes::scan).transpose()?;
     let holders = processes.as_ref().map(|processes| processes.holders(entry.inode()));
     let row = Row::new(entry, holders);

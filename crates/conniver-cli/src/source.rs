@@ -10,18 +10,19 @@ use std::{
     thread,
 };
 
-use sockdiag::{Dump, Entry, Filter, Namespace, Recorder, Replay, SockDiag, States, Tell};
+use sockdiag::{Dump, Entry, Filter, Namespace, Recorder, SockDiag, States, Tell};
 
 use crate::{
-    cgroup,
     cli::{EndArgs, Family, Network, Ports, SelectArgs},
     draft::Draft,
-    error::{Error, reason},
+    error::Error,
     interface, output, process, user,
 };
 use halves::{SAMPLE, halves};
+pub(crate) use recording::Recording;
 
 mod halves;
+mod recording;
 
 /// Sockets that are meant, and what is to be told of them.
 #[derive(Debug)]
@@ -42,8 +43,7 @@ pub(crate) const NOT_RECORDED: &str = "a file does not say which processes held 
 enum Place {
     /// In the kernel, in this network namespace or another.
     Kernel(Option<Namespace>),
-    /// In a file; in none, in the standard input.
-    Recorded(Option<PathBuf>),
+    Recorded(PathBuf),
 }
 
 /// What becomes of sockets: of all in one go, or in several parts at the same time.
@@ -76,10 +76,7 @@ impl Source {
         let inodes = select.pid.map(process::inodes_of).transpose()?;
         let place = match (&select.netns, &select.from) {
             (Some(name), _) => Place::Kernel(Some(namespace(name)?)),
-            (None, Some(path)) => {
-                cgroup::are_elsewhere();
-                Place::Recorded(Some(path.clone()).filter(|path| !is_dash(path)))
-            }
+            (None, Some(path)) => Place::Recorded(path.clone()),
             (None, None) => Place::Kernel(None),
         };
         Ok(Self { dump, filter: filter(select)?, place, inodes })
@@ -165,7 +162,7 @@ impl Source {
         let dump = self.dump.clone().filter(filter);
         let mut diag = match &self.place {
             Place::Kernel(namespace) => open(namespace.as_ref())?,
-            Place::Recorded(path) => return replay(path.as_deref(), &dump, &mut take),
+            Place::Recorded(path) => return Recording::open(path)?.for_each(&dump, &mut take),
         };
         let mut entries = diag.dump(&dump)?;
         while let Some(entry) = entries.next() {
@@ -220,34 +217,6 @@ pub(crate) fn open(namespace: Option<&Namespace>) -> Result<SockDiag, Error> {
         None => SockDiag::open()?,
         Some(namespace) => SockDiag::open_in(namespace)?,
     })
-}
-
-/// Takes the sockets of a recording.
-fn replay(
-    path: Option<&Path>,
-    dump: &Dump,
-    take: &mut dyn FnMut(Entry<'_>) -> Result<ControlFlow<()>, Error>,
-) -> Result<(), Error> {
-    let name = path.map_or("the standard input".into(), |path| path.to_string_lossy());
-    let reader: Box<dyn io::Read> =
-        match path {
-            None => Box::new(io::stdin().lock()),
-            Some(path) => Box::new(File::open(path).map_err(|error| {
-                Error::failure(format!("cannot read {name}: {}", reason(&error)))
-            })?),
-        };
-    let told = |error: sockdiag::Error| match Error::from(error) {
-        Error::Failure(why) => Error::Failure(format!("{name}: {why}")),
-        other => other,
-    };
-    let mut recording = Replay::open(reader).map_err(told)?;
-    let mut entries = recording.dump(dump).map_err(told)?;
-    while let Some(entry) = entries.next() {
-        if take(entry.map_err(told)?)?.is_break() {
-            break;
-        }
-    }
-    Ok(())
 }
 
 trait FromText {

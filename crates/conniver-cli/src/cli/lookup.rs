@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 
@@ -30,6 +30,10 @@ pub(crate) struct LookupArgs {
     /// In another network namespace: a name of "ip netns", a path, or a process by its number
     #[arg(short = 'N', long, value_name = "NAME")]
     pub(crate) netns: Option<String>,
+
+    /// In a file that list --save wrote, or "ss -D"; "-" for the standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["netns", "process"])]
+    pub(crate) from: Option<PathBuf>,
 
     /// Show the programs that hold it
     #[arg(short, long)]
