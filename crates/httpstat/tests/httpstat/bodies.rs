@@ -11,6 +11,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
+    once::once,
     server,
     tool::{hop, run, run_json},
 };
@@ -179,28 +180,30 @@ fn the_servers_own_times_stand_under_its_phase() {
 /// The time until an early hint is told, and is no part of the time until the answer.
 #[test]
 fn early_hints_are_shown_with_their_times() {
-    let address = server::raw(|mut stream| {
-        server::read_head(&mut stream);
-        let hint = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n";
-        stream.write_all(hint).unwrap();
-        thread::sleep(Duration::from_millis(150));
-        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+    once(|| {
+        let address = server::raw(|mut stream| {
+            server::read_head(&mut stream);
+            let hint = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n";
+            stream.write_all(hint).unwrap();
+            thread::sleep(Duration::from_millis(150));
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+        });
+        let url = format!("http://{address}/");
+        let found = hop(&[&url]);
+        let hints = found["interim_responses"].as_array().unwrap();
+        assert_eq!(hints.len(), 1);
+        assert_eq!(hints[0]["status_code"], 103);
+        assert_eq!(hints[0]["headers"], json!([["link", "</a.css>; rel=preload"]]));
+        let timings = &found["timings_ms"];
+        let server = timings["server"].as_f64().unwrap();
+        assert!(server >= 140.0, "{timings}");
+        let gap = timings["starttransfer"].as_f64().unwrap() - hints[0]["at_ms"].as_f64().unwrap();
+        assert!(gap >= 140.0, "{found}");
+        let report = run(&[&url]).stdout;
+        for part in ["103 Early Hints after ", "  link: </a.css>; rel=preload\nHTTP/1.1 200 OK"] {
+            assert!(report.contains(part), "{part:?} is not in\n{report}");
+        }
     });
-    let url = format!("http://{address}/");
-    let found = hop(&[&url]);
-    let hints = found["interim_responses"].as_array().unwrap();
-    assert_eq!(hints.len(), 1);
-    assert_eq!(hints[0]["status_code"], 103);
-    assert_eq!(hints[0]["headers"], json!([["link", "</a.css>; rel=preload"]]));
-    let timings = &found["timings_ms"];
-    let server = timings["server"].as_f64().unwrap();
-    assert!(server >= 140.0, "{timings}");
-    let gap = timings["starttransfer"].as_f64().unwrap() - hints[0]["at_ms"].as_f64().unwrap();
-    assert!(gap >= 140.0, "{found}");
-    let report = run(&[&url]).stdout;
-    for part in ["103 Early Hints after ", "  link: </a.css>; rel=preload\nHTTP/1.1 200 OK"] {
-        assert!(report.contains(part), "{part:?} is not in\n{report}");
-    }
 }
 
 #[test]
@@ -216,25 +219,28 @@ fn interim_and_final_response_in_one_piece_have_times_all_the_same() {
 
 #[test]
 fn a_body_waits_for_100_if_the_request_says_so() {
-    let (sender, seen) = channel();
-    let address = server::raw(move |mut stream| {
-        let head = server::read_head(&mut stream);
-        stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-        let early = stream.read(&mut [0; 1]).is_ok();
-        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap();
-        stream.set_read_timeout(None).unwrap();
-        let mut body = [0; 4];
-        stream.read_exact(&mut body).unwrap();
-        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
-        sender.send((head, early, body)).unwrap();
+    once(|| {
+        let (sender, seen) = channel();
+        let address = server::raw(move |mut stream| {
+            let head = server::read_head(&mut stream);
+            stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+            let early = stream.read(&mut [0; 1]).is_ok();
+            stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap();
+            stream.set_read_timeout(None).unwrap();
+            let mut body = [0; 4];
+            stream.read_exact(&mut body).unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+            sender.send((head, early, body)).unwrap();
+        });
+        let found =
+            hop(&[&format!("http://{address}/"), "-d", "data", "-H", "Expect: 100-continue"]);
+        let (head, early, body) = seen.recv().unwrap();
+        assert!(head.contains("\r\nexpect: 100-continue\r\n"), "{head}");
+        assert_eq!((early, &body), (false, b"data"));
+        assert_eq!(found["interim_responses"][0]["status_code"], 100);
+        // The body was sent after the 100, and the answer came after the body.
+        assert!(found["timings_ms"]["send"].as_f64().unwrap() >= 190.0, "{found:#}");
     });
-    let found = hop(&[&format!("http://{address}/"), "-d", "data", "-H", "Expect: 100-continue"]);
-    let (head, early, body) = seen.recv().unwrap();
-    assert!(head.contains("\r\nexpect: 100-continue\r\n"), "{head}");
-    assert_eq!((early, &body), (false, b"data"));
-    assert_eq!(found["interim_responses"][0]["status_code"], 100);
-    // The body was sent after the 100, and the answer came after the body.
-    assert!(found["timings_ms"]["send"].as_f64().unwrap() >= 190.0, "{found:#}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     http2::{self, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM},
     measured::run_measured,
+    once::once,
     server,
     tool::{hop, run, run_json},
 };
@@ -315,34 +316,36 @@ fn a_bomb_of_hpack_is_refused() {
 
 #[test]
 fn interim_responses_of_http2_are_shown_and_not_without_end() {
-    let early = [0x08, 3, b'1', b'0', b'3'];
-    let address = http2::serve(&[], move |peer| {
-        let link = http2::field("link", "</a.css>");
-        peer.frame(HEADERS, END_HEADERS, 1, &[&early[..], &link].concat())?;
-        thread::sleep(Duration::from_millis(150));
-        let timing = http2::field("server-timing", "db;dur=2");
-        peer.frame(HEADERS, END_HEADERS, 1, &[http2::OK, &timing].concat())?;
-        peer.frame(DATA, 0, 1, b"hello")?;
-        peer.frame(HEADERS, END_HEADERS | END_STREAM, 1, &http2::field("x-sum", "5"))?;
-        peer.linger();
-        Ok(())
-    });
-    let hop = hop(&["-k", &https(address)]);
-    assert_eq!(hop["interim_responses"][0]["status_code"], 103);
-    assert_eq!(hop["interim_responses"][0]["headers"], json!([["link", "</a.css>"]]));
-    assert!(hop["timings_ms"]["server"].as_f64().unwrap() >= 140.0, "{hop:#}");
-    assert_eq!(hop["response"]["trailers"], json!([["x-sum", "5"]]));
-    assert_eq!(hop["response"]["server_timing"], json!([{ "name": "db", "dur_ms": 2.0 }]));
-    assert_eq!(hop["response"]["body_bytes"], 5);
+    once(|| {
+        let early = [0x08, 3, b'1', b'0', b'3'];
+        let address = http2::serve(&[], move |peer| {
+            let link = http2::field("link", "</a.css>");
+            peer.frame(HEADERS, END_HEADERS, 1, &[&early[..], &link].concat())?;
+            thread::sleep(Duration::from_millis(150));
+            let timing = http2::field("server-timing", "db;dur=2");
+            peer.frame(HEADERS, END_HEADERS, 1, &[http2::OK, &timing].concat())?;
+            peer.frame(DATA, 0, 1, b"hello")?;
+            peer.frame(HEADERS, END_HEADERS | END_STREAM, 1, &http2::field("x-sum", "5"))?;
+            peer.linger();
+            Ok(())
+        });
+        let hop = hop(&["-k", &https(address)]);
+        assert_eq!(hop["interim_responses"][0]["status_code"], 103);
+        assert_eq!(hop["interim_responses"][0]["headers"], json!([["link", "</a.css>"]]));
+        assert!(hop["timings_ms"]["server"].as_f64().unwrap() >= 140.0, "{hop:#}");
+        assert_eq!(hop["response"]["trailers"], json!([["x-sum", "5"]]));
+        assert_eq!(hop["response"]["server_timing"], json!([{ "name": "db", "dur_ms": 2.0 }]));
+        assert_eq!(hop["response"]["body_bytes"], 5);
 
-    let storm = http2::serve(&[], move |peer| {
-        let link = http2::field("link", &"x".repeat(100));
-        let block = [&early[..], &link].concat();
-        loop {
-            peer.frame(HEADERS, END_HEADERS, 1, &block)?;
-        }
+        let storm = http2::serve(&[], move |peer| {
+            let link = http2::field("link", &"x".repeat(100));
+            let block = [&early[..], &link].concat();
+            loop {
+                peer.frame(HEADERS, END_HEADERS, 1, &block)?;
+            }
+        });
+        fails(&https(storm), &[], 8, &["sends without end"]);
     });
-    fails(&https(storm), &[], 8, &["sends without end"]);
 }
 
 #[test]

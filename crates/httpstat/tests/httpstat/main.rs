@@ -15,6 +15,7 @@ mod mutual;
 mod names;
 #[cfg(not(feature = "http3"))]
 mod no_http3;
+mod once;
 mod output;
 mod proxies;
 mod redirects;

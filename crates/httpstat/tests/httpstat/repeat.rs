@@ -24,6 +24,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::{
+    once::once,
     server::{self, Identity},
     tool::{Run, check, command, judged, run, run_json},
 };
@@ -261,21 +262,23 @@ fn a_farewell_over_http2_gets_a_new_connection() {
 /// One slow answer among those over the same connection shows in its own run.
 #[test]
 fn times_of_a_kept_connection_belong_to_their_run() {
-    let (address, _) = conversing(|number, stream| {
-        if number == 1 {
-            thread::sleep(Duration::from_millis(200));
-        }
-        greeting(stream)
+    once(|| {
+        let (address, _) = conversing(|number, stream| {
+            if number == 1 {
+                thread::sleep(Duration::from_millis(200));
+            }
+            greeting(stream)
+        });
+        let (_, value) = run_series(&[&format!("http://{address}/"), "-n", "3", "--keep-alive"]);
+        let server: Vec<_> = value["runs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|run| run["timings_ms"]["server"].as_f64().unwrap())
+            .collect();
+        assert!(server[1] >= 200.0 && server[0] < 200.0 && server[2] < 200.0, "{server:?}");
+        assert_eq!(value["median_run"].as_u64().map(|run| run == 2), Some(false));
     });
-    let (_, value) = run_series(&[&format!("http://{address}/"), "-n", "3", "--keep-alive"]);
-    let server: Vec<_> = value["runs"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|run| run["timings_ms"]["server"].as_f64().unwrap())
-        .collect();
-    assert!(server[1] >= 200.0 && server[0] < 200.0 && server[2] < 200.0, "{server:?}");
-    assert_eq!(value["median_run"].as_u64().map(|run| run == 2), Some(false));
 }
 
 #[test]
@@ -337,19 +340,21 @@ fn failures_are_counted_by_kind_and_the_others_stand() {
 
 #[test]
 fn each_run_has_a_limit_of_its_own() {
-    let (address, _) = conversing(|number, stream| {
-        if number == 0 {
-            thread::sleep(Duration::from_millis(600));
-        }
-        greeting(stream)
+    once(|| {
+        let (address, _) = conversing(|number, stream| {
+            if number == 0 {
+                thread::sleep(Duration::from_millis(600));
+            }
+            greeting(stream)
+        });
+        let url = format!("http://{address}/");
+        let (run, value) = run_series(&[&url, "-n", "3", "--max-time", "0.4"]);
+        assert_eq!(run.code, 28, "{run:?}");
+        assert_eq!(
+            (&value["succeeded"], &value["failures"][0]["kind"]),
+            (&2.into(), &"timeout".into())
+        );
     });
-    let url = format!("http://{address}/");
-    let (run, value) = run_series(&[&url, "-n", "3", "--max-time", "0.4"]);
-    assert_eq!(run.code, 28, "{run:?}");
-    assert_eq!(
-        (&value["succeeded"], &value["failures"][0]["kind"]),
-        (&2.into(), &"timeout".into())
-    );
 }
 
 #[test]
@@ -531,67 +536,77 @@ fn save(path: &Path, runs: &str, delay: Duration, format: &str) {
 
 #[test]
 fn a_slower_server_is_told_from_noise() {
-    let folder = tempfile::tempdir().unwrap();
-    let (fast, slow) = (folder.path().join("fast"), folder.path().join("slow"));
-    save(&fast, "8", Duration::ZERO, "pretty");
-    save(&slow, "8", Duration::from_millis(30), "jsonl");
-    let compare = |baseline: &Path, delay: u64, arguments: &[&str]| {
-        let (address, _) = conversing(move |_, stream| {
-            thread::sleep(Duration::from_millis(delay));
-            greeting(stream)
-        });
-        let url = format!("http://{address}/");
-        run(&[&[&url, "-n", "8", "--baseline", baseline.to_str().unwrap()], arguments].concat())
-    };
-    let slower = compare(&fast, 30, &["--format", "json"]);
-    assert_eq!(slower.code, 0, "only on request");
-    let comparison = check(&slower.stdout)["comparison"].take();
-    let names = comparison["slower"].as_array().unwrap();
-    assert!(names.contains(&"server".into()) && names.contains(&"total".into()), "{comparison:#}");
-    let server = comparison["changes"].as_array().unwrap().iter().find(|c| c["name"] == "server");
-    let server = server.unwrap();
-    let shift = server["shift_ms"].as_f64().unwrap();
-    let (low, high) = (&server["interval_ms"][0], &server["interval_ms"][1]);
-    assert!(shift >= 20.0 && low.as_f64() <= Some(shift) && high.as_f64() >= Some(shift));
-    assert!(comparison["baseline_url"].is_string(), "the port is another one");
-    assert_eq!(comparison.get("baseline_keep_alive"), None);
-    let kept = compare(&fast, 0, &["--keep-alive", "--format", "json"]);
-    assert_eq!(check(&kept.stdout)["comparison"]["baseline_keep_alive"], false);
+    once(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let (fast, slow) = (folder.path().join("fast"), folder.path().join("slow"));
+        save(&fast, "8", Duration::ZERO, "pretty");
+        save(&slow, "8", Duration::from_millis(30), "jsonl");
+        let compare = |baseline: &Path, delay: u64, arguments: &[&str]| {
+            let (address, _) = conversing(move |_, stream| {
+                thread::sleep(Duration::from_millis(delay));
+                greeting(stream)
+            });
+            let url = format!("http://{address}/");
+            run(&[&[&url, "-n", "8", "--baseline", baseline.to_str().unwrap()], arguments].concat())
+        };
+        let slower = compare(&fast, 30, &["--format", "json"]);
+        assert_eq!(slower.code, 0, "only on request");
+        let comparison = check(&slower.stdout)["comparison"].take();
+        let names = comparison["slower"].as_array().unwrap();
+        assert!(
+            names.contains(&"server".into()) && names.contains(&"total".into()),
+            "{comparison:#}"
+        );
+        let server =
+            comparison["changes"].as_array().unwrap().iter().find(|c| c["name"] == "server");
+        let server = server.unwrap();
+        let shift = server["shift_ms"].as_f64().unwrap();
+        let (low, high) = (&server["interval_ms"][0], &server["interval_ms"][1]);
+        assert!(shift >= 20.0 && low.as_f64() <= Some(shift) && high.as_f64() >= Some(shift));
+        assert!(comparison["baseline_url"].is_string(), "the port is another one");
+        assert_eq!(comparison.get("baseline_keep_alive"), None);
+        let kept = compare(&fast, 0, &["--keep-alive", "--format", "json"]);
+        assert_eq!(check(&kept.stdout)["comparison"]["baseline_keep_alive"], false);
 
-    assert_eq!(comparison["min_change"], serde_json::json!({ "share": 0.05, "ms": 1.0 }));
-    assert!(server["shift_share"].as_f64().unwrap() > 1.0, "{server:#}");
+        assert_eq!(comparison["min_change"], serde_json::json!({ "share": 0.05, "ms": 1.0 }));
+        assert!(server["shift_share"].as_f64().unwrap() > 1.0, "{server:#}");
 
-    // As certain as it is, it is less than what was said to count.
-    let arguments = ["--fail-if-slower", "--min-change", "10s", "--format", "json"];
-    let small = compare(&fast, 30, &arguments);
-    assert_eq!(small.code, 0, "{small:?}");
-    let comparison = check(&small.stdout)["comparison"].take();
-    assert_eq!(comparison["slower"], serde_json::json!([]));
-    let total = comparison["changes"].as_array().unwrap().last().unwrap();
-    assert_eq!(total["verdict"], "small_change");
-    assert!(total["p_corrected"].as_f64().unwrap() <= 0.05, "{total:#}");
-    let shown = compare(&fast, 30, &["--fail-if-slower", "--min-change", "10s,1%"]);
-    assert_eq!(shown.code, 0, "{shown:?}");
-    assert!(shown.stdout.contains(" small\n"), "{}", shown.stdout);
-    assert!(
-        shown.stdout.contains("slower or faster: by at least 1% and 10.0s (--min-change)"),
-        "{shown:?}"
-    );
+        // As certain as it is, it is less than what was said to count.
+        let arguments = ["--fail-if-slower", "--min-change", "10s", "--format", "json"];
+        let small = compare(&fast, 30, &arguments);
+        assert_eq!(small.code, 0, "{small:?}");
+        let comparison = check(&small.stdout)["comparison"].take();
+        assert_eq!(comparison["slower"], serde_json::json!([]));
+        let total = comparison["changes"].as_array().unwrap().last().unwrap();
+        assert_eq!(total["verdict"], "small_change");
+        assert!(total["p_corrected"].as_f64().unwrap() <= 0.05, "{total:#}");
+        let shown = compare(&fast, 30, &["--fail-if-slower", "--min-change", "10s,1%"]);
+        assert_eq!(shown.code, 0, "{shown:?}");
+        assert!(shown.stdout.contains(" small\n"), "{}", shown.stdout);
+        assert!(
+            shown.stdout.contains("slower or faster: by at least 1% and 10.0s (--min-change)"),
+            "{shown:?}"
+        );
 
-    let demanded = compare(&fast, 30, &["--fail-if-slower"]);
-    assert_eq!(demanded.code, 9, "{demanded:?}");
-    assert!(
-        demanded.stdout.contains("slower or faster: by at least 5% and 1.00ms (--min-change)"),
-        "{demanded:?}"
-    );
-    assert!(demanded.stderr.contains("Server processing is slower than the baseline by "));
-    assert!(demanded.stdout.contains("slower"), "{}", demanded.stdout);
-    assert!(demanded.stdout.lines().all(|line| line.chars().count() <= 80), "{}", demanded.stdout);
+        let demanded = compare(&fast, 30, &["--fail-if-slower"]);
+        assert_eq!(demanded.code, 9, "{demanded:?}");
+        assert!(
+            demanded.stdout.contains("slower or faster: by at least 5% and 1.00ms (--min-change)"),
+            "{demanded:?}"
+        );
+        assert!(demanded.stderr.contains("Server processing is slower than the baseline by "));
+        assert!(demanded.stdout.contains("slower"), "{}", demanded.stdout);
+        assert!(
+            demanded.stdout.lines().all(|line| line.chars().count() <= 80),
+            "{}",
+            demanded.stdout
+        );
 
-    let faster = compare(&slow, 0, &["--fail-if-slower", "--format", "json"]);
-    assert_eq!(faster.code, 0, "{faster:?}");
-    let names = check(&faster.stdout)["comparison"]["faster"].take();
-    assert!(names.as_array().unwrap().contains(&"server".into()), "{names}");
+        let faster = compare(&slow, 0, &["--fail-if-slower", "--format", "json"]);
+        assert_eq!(faster.code, 0, "{faster:?}");
+        let names = check(&faster.stdout)["comparison"]["faster"].take();
+        assert!(names.as_array().unwrap().contains(&"server".into()), "{names}");
+    });
 }
 
 #[test]

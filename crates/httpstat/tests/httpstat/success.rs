@@ -12,6 +12,7 @@ use hyper::{Response, StatusCode, body::Bytes};
 use serde_json::Value;
 
 use crate::{
+    once::once,
     server,
     tool::{Run, command, hop, run, run_json},
 };
@@ -50,35 +51,39 @@ fn a_name_lookup_is_a_phase() {
 /// The time shown lies between what the server's own clock says and what passed around the command.
 #[test]
 fn a_slow_server_shows_as_server_processing() {
-    const DELAY: Duration = Duration::from_millis(200);
-    let (clock, intervals) = mpsc::sync_channel(1);
-    let address = server::raw(move |mut stream| {
-        server::read_head(&mut stream);
-        let received = Instant::now();
-        thread::sleep(DELAY);
-        clock.send(received.elapsed()).unwrap();
-        stream.write_all(OK.as_bytes()).unwrap();
+    once(|| {
+        const DELAY: Duration = Duration::from_millis(200);
+        let (clock, intervals) = mpsc::sync_channel(1);
+        let address = server::raw(move |mut stream| {
+            server::read_head(&mut stream);
+            let received = Instant::now();
+            thread::sleep(DELAY);
+            clock.send(received.elapsed()).unwrap();
+            stream.write_all(OK.as_bytes()).unwrap();
+        });
+        let begun = Instant::now();
+        let timings = hop(&[&format!("http://{address}/")])["timings_ms"].take();
+        let around = begun.elapsed();
+        let time = |key: &str| Duration::from_secs_f64(timings[key].as_f64().unwrap() / 1e3);
+        let within = intervals.recv().unwrap();
+        assert!(within >= DELAY);
+        assert!((within..=around).contains(&time("server")), "{within:?} {timings} {around:?}");
+        assert!(time("server") > time("total") / 2, "{timings}");
     });
-    let begun = Instant::now();
-    let timings = hop(&[&format!("http://{address}/")])["timings_ms"].take();
-    let around = begun.elapsed();
-    let time = |key: &str| Duration::from_secs_f64(timings[key].as_f64().unwrap() / 1e3);
-    let within = intervals.recv().unwrap();
-    assert!(within >= DELAY);
-    assert!((within..=around).contains(&time("server")), "{within:?} {timings} {around:?}");
-    assert!(time("server") > time("total") / 2, "{timings}");
 }
 
 #[test]
 fn a_slow_body_shows_as_content_transfer() {
-    let address = server::raw(|mut stream| {
-        server::read_head(&mut stream);
-        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe").unwrap();
-        thread::sleep(Duration::from_millis(200));
-        stream.write_all(b"llo").unwrap();
+    once(|| {
+        let address = server::raw(|mut stream| {
+            server::read_head(&mut stream);
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe").unwrap();
+            thread::sleep(Duration::from_millis(200));
+            stream.write_all(b"llo").unwrap();
+        });
+        let timings = hop(&[&format!("http://{address}/")])["timings_ms"].take();
+        assert!(timings["transfer"].as_f64().unwrap() >= 100.0, "{timings}");
     });
-    let timings = hop(&[&format!("http://{address}/")])["timings_ms"].take();
-    assert!(timings["transfer"].as_f64().unwrap() >= 100.0, "{timings}");
 }
 
 #[test]
@@ -293,13 +298,15 @@ fn the_body_on_the_standard_output_arrives_while_it_is_received() {
 
 #[test]
 fn the_demonstration_needs_nothing() {
-    let (run, value) = run_json(&["--demo"]);
-    assert_eq!(run.code, 0);
-    let hop = &value["hops"][0];
-    assert_eq!(hop["response"]["status_code"], 200);
-    assert_eq!(hop["response"]["body_bytes"], 1024 * 1024);
-    assert_eq!(hop["tls"]["alpn"], "h2");
-    assert!(hop["timings_ms"]["server"].as_f64().unwrap() >= 40.0);
+    once(|| {
+        let (run, value) = run_json(&["--demo"]);
+        assert_eq!(run.code, 0);
+        let hop = &value["hops"][0];
+        assert_eq!(hop["response"]["status_code"], 200);
+        assert_eq!(hop["response"]["body_bytes"], 1024 * 1024);
+        assert_eq!(hop["tls"]["alpn"], "h2");
+        assert!(hop["timings_ms"]["server"].as_f64().unwrap() >= 40.0);
+    });
 }
 
 #[test]

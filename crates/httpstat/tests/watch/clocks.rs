@@ -24,13 +24,14 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    Test, once,
+    Test,
+    once::{is_right_once, once, succeeds},
     paths::{
         CLEAR, body, outside, ran,
         relay::{Path, Weather},
         works,
     },
-    server, succeeds,
+    server,
     tool::{check, command, hop},
 };
 
@@ -65,7 +66,7 @@ pub(crate) fn scene(name: &str) -> Option<bool> {
         "send" => send,
         _ => return None,
     };
-    Some(once(agrees))
+    Some(is_right_once(agrees))
 }
 
 /// Whether the command and another clock agree on how long a phase took.
@@ -260,7 +261,7 @@ fn calls(log: &str) -> Vec<Call> {
 }
 
 fn a_server_that_reads_late() {
-    assert!(once(send_to_late_reader), "never in several attempts");
+    once(send_to_late_reader);
 }
 
 fn send_to_late_reader() {

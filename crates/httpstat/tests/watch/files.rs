@@ -5,7 +5,9 @@ use std::{
 };
 
 use crate::{
-    Test, has, once, server,
+    Test, has,
+    once::once,
+    server,
     server::Request,
     tool::{run, run_json},
 };
@@ -108,7 +110,7 @@ fn what_else_the_server_says() {
     ] {
         assert!(page.contains(part), "{part:?} is not in {page}");
     }
-    assert!(once(the_picture_is_as_high_as_what_is_in_it), "never in several attempts");
+    once(the_picture_is_as_high_as_what_is_in_it);
 }
 
 fn the_picture_is_as_high_as_what_is_in_it() {

@@ -2,6 +2,8 @@
 //!
 //! A test whose need is not met is reported as ignored, and so never mistaken for a success.
 
+#[path = "../httpstat/once.rs"]
+mod once;
 #[path = "../httpstat/tool.rs"]
 mod tool;
 
@@ -41,17 +43,6 @@ fn main() -> ExitCode {
 
 /// A test: its name, whether this machine can do it, and what it does.
 type Test = (&'static str, bool, fn());
-
-/// A busy machine wakes the command late, which is then slower than what it waits for; so it has to
-/// do it right once in a few attempts. One that is always wrong never does.
-fn once(work: fn()) -> bool {
-    const ATTEMPTS: usize = 10;
-    (0..ATTEMPTS).any(|_| succeeds(work))
-}
-
-fn succeeds(work: fn()) -> bool {
-    std::panic::catch_unwind(work).is_ok()
-}
 
 /// Whether a program is there.
 fn has(program: &str, argument: &str) -> bool {

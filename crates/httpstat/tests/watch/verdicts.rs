@@ -5,7 +5,9 @@ use std::{fs::File, io::Read as _, process::Stdio, thread, time::Duration};
 use serde_json::Value;
 
 use crate::{
-    Test, facts, has, once, server,
+    Test, facts, has,
+    once::once,
+    server,
     tool::{command, hop, run},
 };
 
@@ -37,7 +39,7 @@ pub(crate) fn finding(hop: &Value, direction: &str, measure: &str) -> (String, O
 }
 
 fn a_server_that_pauses() {
-    assert!(once(pauses), "never in several attempts");
+    once(pauses);
 }
 
 fn pauses() {
@@ -49,7 +51,7 @@ fn pauses() {
 }
 
 fn a_server_that_trickles() {
-    assert!(once(trickles), "never in several attempts");
+    once(trickles);
 }
 
 fn trickles() {
@@ -60,7 +62,7 @@ fn trickles() {
 
 /// Through a pipe whose reader takes a little at a time, until it has seen enough of that.
 fn a_slow_reader() {
-    assert!(once(reads_slowly), "never in several attempts");
+    once(reads_slowly);
 }
 
 fn reads_slowly() {
@@ -86,7 +88,7 @@ fn reads_slowly() {
 }
 
 fn a_reluctant_server() {
-    assert!(once(does_not_read), "never in several attempts");
+    once(does_not_read);
 }
 
 fn does_not_read() {
@@ -100,7 +102,7 @@ fn does_not_read() {
 }
 
 fn a_small_upload() {
-    assert!(once(waits_for_room), "never in several attempts");
+    once(waits_for_room);
 }
 
 /// The send buffer takes all of it at once, the window of the server does not.
@@ -119,7 +121,7 @@ fn waits_for_room() {
 }
 
 fn nothing_is_said_of_a_few_bytes() {
-    assert!(once(says_nothing), "never in several attempts");
+    once(says_nothing);
 }
 
 fn says_nothing() {
