@@ -1,6 +1,8 @@
 //! What follows an entry's fixed part: numbered attributes (`struct rtattr`), each with a length of
 //! its own.
 
+use std::fmt;
+
 use crate::{
     bytes::{aligned, u16_at},
     error::Malformed,
@@ -38,13 +40,25 @@ pub(crate) mod number {
 const LAST_KNOWN: u16 = number::SOCKOPT;
 
 /// One attribute of an entry, as the kernel sent it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attribute<'a> {
     /// Which attribute it is: `INET_DIAG_*` of `linux/inet_diag.h`.
     pub number: u16,
     /// Its bytes, in this machine's byte order.
     pub payload: &'a [u8],
+}
+
+impl fmt::Debug for Attribute<'_> {
+    /// Of keys of signatures, which are secret, without the bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Attribute");
+        shown.field("number", &self.number);
+        match self.number {
+            number::MD5SIG => shown.finish_non_exhaustive(),
+            _ => shown.field("payload", &self.payload).finish(),
+        }
+    }
 }
 
 impl Attribute<'_> {
@@ -236,6 +250,13 @@ mod tests {
             bytes.resize(bytes.len().next_multiple_of(4), 0xff);
         }
         bytes
+    }
+
+    #[test]
+    fn keys_are_not_shown() {
+        let shown = |number| format!("{:?}", Attribute { number, payload: &[77, 78] });
+        assert_eq!(shown(17), "Attribute { number: 17, payload: [77, 78] }");
+        assert_eq!(shown(number::MD5SIG), "Attribute { number: 18, .. }");
     }
 
     #[test]

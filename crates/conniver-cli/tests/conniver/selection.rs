@@ -68,6 +68,7 @@ fn listeners_are_shown_if_they_are_asked_for() {
     };
     assert_eq!(states(&[]), ["ESTABLISHED", "ESTABLISHED"]);
     assert_eq!(states(&["-l"]), ["LISTEN"]);
+    assert_eq!(states(&["-l", "state", "established"]).len(), 0);
     assert_eq!(states(&["-a", "exclude time-wait"]), ["ESTABLISHED", "ESTABLISHED", "LISTEN"]);
     assert_eq!(states(&["state", "listening"]), ["LISTEN"]);
     assert_eq!(states(&["--state", "listening,established"]).len(), 3);
