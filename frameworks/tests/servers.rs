@@ -6,7 +6,7 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -68,14 +68,11 @@ impl Drop for Server {
 impl Server {
     /// Starts a server on a port that is free, and waits until it answers.
     fn start(folder: TempDir, command: impl Fn(&Path, u16) -> Command) -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free_address();
         let log = fs::File::create(folder.path().join("log")).unwrap();
-        let child = command(folder.path(), address.port())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let mut command = command(folder.path(), address.port());
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        let child = spawn(&mut command);
         let mut server = Self { child, address, folder };
         let began = Instant::now();
         while !answers(address) {
@@ -88,6 +85,20 @@ impl Server {
         }
         server
     }
+}
+
+/// What is started while a port is looked for would inherit what listens there, and answer until it has
+/// become another program.
+static STARTING: Mutex<()> = Mutex::new(());
+
+fn free_address() -> SocketAddr {
+    let _nobody_starts = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn spawn(command: &mut Command) -> Child {
+    let _nobody_listens = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    command.spawn().unwrap()
 }
 
 /// Whether somebody does, and not the one that asks: where nobody listens on a port that programs are
@@ -120,11 +131,10 @@ fn postgres() {
         }
         command
     };
-    let made = command("initdb")
-        .args(["--auth=trust", "--username=conniver", "--no-sync", "--pgdata"])
-        .arg(folder.path().join("data"))
-        .output()
-        .unwrap();
+    let mut initdb = command("initdb");
+    initdb.args(["--auth=trust", "--username=conniver", "--no-sync", "--pgdata"]);
+    initdb.arg(folder.path().join("data")).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let made = spawn(&mut initdb).wait_with_output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let server = Server::start(folder, |folder, port| {
         let mut command = command("postgres");

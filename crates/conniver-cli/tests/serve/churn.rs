@@ -13,7 +13,9 @@ use std::{
 use libtest_mimic::{Failed, Trial};
 use socket2::{Domain, Socket, Type};
 
-use crate::server::{PATIENCE, Scene, Series, Server, holds, same, trial, trial_alone};
+use crate::server::{
+    PATIENCE, Scene, Series, Server, holds, own_address, rule, same, trial, trial_alone,
+};
 
 pub(crate) fn add_to(trials: &mut Vec<Trial>) {
     trials.extend([
@@ -173,13 +175,12 @@ fn held() -> Result<(), Failed> {
 }
 
 fn refused() -> Result<(), Failed> {
-    let scene = Scene::new()?;
-    let (address, rule) = (scene.address(), scene.rule());
-    drop(scene);
-    // Of a port that is nobody's, an attempt may come from the same port, and meet itself.
+    // Nobody ever listens on it. Of a port that is nobody's, an attempt may come from the same port, and
+    // meet itself.
     let taken = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    taken.bind(&address.into())?;
-    let server = Server::start(&["--label", &rule])?;
+    taken.bind(&own_address().into())?;
+    let address = taken.local_addr()?.as_socket().ok_or("no address")?;
+    let server = Server::start(&["--label", &rule(address)])?;
     for _ in 0..3 {
         if TcpStream::connect_timeout(&address, PATIENCE.min(Duration::from_secs(5))).is_ok() {
             return Err("somebody listens on a port that is taken".into());

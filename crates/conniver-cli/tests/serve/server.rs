@@ -205,20 +205,28 @@ impl Series {
     }
 }
 
+/// An address of the test's own: of a port alone, somebody's connection may be left over.
+pub(crate) fn own_address() -> SocketAddr {
+    static ADDRESSES: AtomicU8 = AtomicU8::new(1);
+
+    let [high, low, ..] = process::id().to_le_bytes();
+    let number = ADDRESSES.fetch_add(1, Ordering::Relaxed);
+    SocketAddr::from(([127, 64 | high >> 2, low, number], 0))
+}
+
+/// The label of an address's connections.
+pub(crate) fn rule(address: SocketAddr) -> String {
+    format!("mine=src {address} or dst {address}")
+}
+
 /// A listener, whose connections are told from those of others by this label.
 pub(crate) struct Scene {
     pub(crate) listener: TcpListener,
 }
 
 impl Scene {
-    /// At an address of its own: of a port alone, somebody's connection may be left over.
     pub(crate) fn new() -> io::Result<Self> {
-        static SCENES: AtomicU8 = AtomicU8::new(1);
-
-        let [high, low, ..] = process::id().to_le_bytes();
-        let scene = SCENES.fetch_add(1, Ordering::Relaxed);
-        let address = SocketAddr::from(([127, 64 | high >> 2, low, scene], 0));
-        Ok(Self { listener: TcpListener::bind(address)? })
+        Ok(Self { listener: TcpListener::bind(own_address())? })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -226,8 +234,7 @@ impl Scene {
     }
 
     pub(crate) fn rule(&self) -> String {
-        let address = self.address();
-        format!("mine=src {address} or dst {address}")
+        rule(self.address())
     }
 
     /// Both ends of a new connection.
