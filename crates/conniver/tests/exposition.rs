@@ -324,9 +324,10 @@ fn every_reason_has_its_counter() {
     let tracker = Tracker::new();
     let registry = registry(tracker.collector());
     let options = Options::new().category("pair").tracker(&tracker);
-    // A port that was free a moment ago.
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    options.connector().connect(address).unwrap_err();
+    // Nobody listens at the other end of a connection.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    options.connector().connect(taken.local_addr().unwrap()).unwrap_err();
     let scrape = Scrape::of(&registry);
     for reason in FailReason::ALL {
         let labels = with(CLIENT, ("reason", reason.as_str()));
