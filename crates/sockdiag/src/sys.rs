@@ -12,7 +12,7 @@ mod interfaces;
 
 pub(crate) use interfaces::Links;
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) use running::cgroups;
+pub(crate) use running::{DIRECTORY_BUFFER_LEN, READ, READ_DIRECTORY, cgroups};
 pub(crate) use running::{
     Netlink, NetlinkEvents, cgroup_id, enter, kernel_release, without_cgroups,
 };

@@ -7,13 +7,10 @@ use rustix::{
     io::Errno,
 };
 
-use crate::sys::cgroups;
+use crate::sys::{DIRECTORY_BUFFER_LEN, READ_DIRECTORY, cgroups};
 
-/// As much as the kernel hands out of a directory at once is worth it.
-const DIRECTORY_BUFFER_LEN: usize = 32 * 1024;
-
-const READ_DIRECTORY: OFlags =
-    OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW);
+/// No link leads elsewhere.
+const READ_OWN_DIRECTORY: OFlags = READ_DIRECTORY.union(OFlags::NOFOLLOW);
 
 /// `CGROUP2_SUPER_MAGIC` of `linux/magic.h`.
 const CGROUP2_MAGIC: FsWord = 0x6367_7270;
@@ -24,7 +21,7 @@ pub(super) fn find() -> io::Result<Vec<(u64, Box<str>)>> {
         let os = io::Error::from(errno);
         io::Error::new(os.kind(), format!("cannot look for the paths of cgroups at {place}: {os}"))
     };
-    let root = openat(CWD, &*place, READ_DIRECTORY, Mode::empty()).map_err(failed)?;
+    let root = openat(CWD, &*place, READ_OWN_DIRECTORY, Mode::empty()).map_err(failed)?;
     let first = fstat(&root).map_err(failed)?;
     if fstatfs(&root).map_err(failed)?.f_type != CGROUP2_MAGIC {
         let text = format!("the cgroups at {place} are hidden by what is mounted over them");
@@ -39,7 +36,7 @@ pub(super) fn find() -> io::Result<Vec<(u64, Box<str>)>> {
         next += 1;
         let path = path.clone();
         let name = path.strip_prefix(b"/").unwrap_or(b".");
-        let directory = match openat(&root, name, READ_DIRECTORY, Mode::empty()) {
+        let directory = match openat(&root, name, READ_OWN_DIRECTORY, Mode::empty()) {
             Ok(directory) => directory,
             // Not this one's fault.
             Err(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => return Err(failed(errno)),

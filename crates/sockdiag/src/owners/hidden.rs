@@ -16,10 +16,8 @@ use rustix::{
     thread::{CapabilitySet, capabilities},
 };
 
-use super::{
-    Gaps, Stat,
-    scan::{READ, READ_DIRECTORY},
-};
+use super::{Gaps, Stat};
+use crate::sys::{READ, READ_DIRECTORY};
 
 /// The namespaces in which the machine began (`PROC_PID_INIT_INO`, `PROC_USER_INIT_INO`).
 const FIRST_PIDS: &[u8] = b"pid:[4026531836]";

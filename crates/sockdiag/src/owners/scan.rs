@@ -17,15 +17,10 @@ use rustix::{
 };
 
 use super::{Found, Gaps, Holder, Process, Stat, hidden};
-
-/// As much as the kernel hands out of a directory at once is worth it.
-const DIRECTORY_BUFFER_LEN: usize = 32 * 1024;
+use crate::sys::{DIRECTORY_BUFFER_LEN, READ, READ_DIRECTORY};
 
 /// `socket:[` and ten digits and `]`; of what is longer, the beginning is enough.
 const LINK_LEN: usize = 32;
-
-pub(super) const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC);
-pub(super) const READ_DIRECTORY: OFlags = READ.union(OFlags::DIRECTORY);
 
 pub(super) fn find(threads: NonZeroUsize) -> io::Result<Found> {
     let proc = hidden::open()?;

@@ -24,6 +24,12 @@ use tcpinfo::SocketMemory;
 
 use crate::{Error, ErrorKind, conversation::Transport, events::Source};
 
+/// As much as the kernel hands out of a directory at once is worth it.
+pub(crate) const DIRECTORY_BUFFER_LEN: usize = 32 * 1024;
+
+pub(crate) const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC);
+pub(crate) const READ_DIRECTORY: OFlags = READ.union(OFlags::DIRECTORY);
+
 /// A socket of `NETLINK_SOCK_DIAG` that hears the kernel and nobody else.
 #[derive(Debug)]
 pub(crate) struct Netlink {
