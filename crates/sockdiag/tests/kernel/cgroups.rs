@@ -6,23 +6,16 @@ use sockdiag::{Cgroups, Dump, FilterNames, SockDiag, SystemNames};
 
 use super::{
     scene::{Test, needs, until},
-    shown::{has_ss, ss},
+    shown::{cgroups_at, has_ss, ss},
 };
 
 pub(crate) fn tests() -> Vec<Test> {
-    let mounted = needs(root().is_some(), "no cgroups of version 2 are mounted");
+    let mounted = needs(cgroups_at().is_some(), "no cgroups of version 2 are mounted");
     let both = mounted.and(needs(has_ss(), "ss is missing"));
     vec![
         Test { name: "every_cgroup_has_the_path_of_its_directory", needs: mounted, run: every },
         Test { name: "ss_shows_the_same_cgroups", needs: both, run: as_ss },
     ]
-}
-
-/// Where they are mounted.
-fn root() -> Option<String> {
-    let mounts = std::fs::read_to_string("/proc/self/mounts").ok()?;
-    let line = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"))?;
-    line.split(' ').nth(1).map(str::to_owned)
 }
 
 /// Number and path of every directory, as far as they can be read.
@@ -38,7 +31,7 @@ fn directories(at: &Path, path: &str, all: &mut BTreeMap<u64, String>) {
 }
 
 fn every() {
-    let root = root().unwrap();
+    let root = cgroups_at().unwrap();
     let expected = || {
         let mut all = BTreeMap::new();
         directories(Path::new(&root), "", &mut all);

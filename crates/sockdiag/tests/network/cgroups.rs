@@ -19,7 +19,7 @@ use sockdiag::{Cgroups, Dump, SockDiag};
 
 use super::{
     scene::{mount, unshare},
-    shown::{has_ss, ss},
+    shown::{cgroups_at, has_ss, ss},
 };
 
 pub(crate) const ALL: &[(&str, fn())] = &[
@@ -32,17 +32,10 @@ pub(crate) const ALL: &[(&str, fn())] = &[
 
 /// Whether this user may make cgroups.
 pub(crate) fn possible() -> Result<(), String> {
-    let root = root().ok_or("no cgroups of version 2 are mounted")?;
+    let root = cgroups_at().ok_or("no cgroups of version 2 are mounted")?;
     let probe = Path::new(&root).join(format!("sockdiag-probe-{}", std::process::id()));
     let made = fs::create_dir(&probe).and_then(|()| fs::remove_dir(&probe));
     made.map_err(|error| format!("this user may not make cgroups at {root}: {error}"))
-}
-
-/// Where they are mounted.
-fn root() -> Option<String> {
-    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-    let line = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"))?;
-    line.split(' ').nth(1).map(str::to_owned)
 }
 
 /// A cgroup of this test, which goes with all that is in it.
@@ -57,7 +50,7 @@ impl Tree {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("sockdiag-test-{}-{number}", std::process::id());
-        let directory = Path::new(&root().unwrap()).join(&name);
+        let directory = Path::new(&cgroups_at().unwrap()).join(&name);
         fs::create_dir(&directory).unwrap();
         Self { directory, path: format!("/{name}") }
     }
@@ -124,7 +117,7 @@ pub(crate) fn look_if_asked() -> Option<ExitCode> {
                 cover(place);
             } else {
                 unshare(libc::CLONE_NEWNS).unwrap();
-                while let Some(place) = root() {
+                while let Some(place) = cgroups_at() {
                     let place = CString::new(place).unwrap();
                     // SAFETY: a C string that lives through the call.
                     assert_eq!(unsafe { libc::umount2(place.as_ptr(), libc::MNT_DETACH) }, 0);
@@ -260,6 +253,6 @@ fn covered() {
 fn without() {
     let text = said("without:unmounted");
     assert!(text.starts_with("NotFound ") && text.contains("mount -t cgroup2"), "{text}");
-    let text = said(&format!("without:{}", root().unwrap()));
+    let text = said(&format!("without:{}", cgroups_at().unwrap()));
     assert!(text.starts_with("NotFound ") && text.contains("mounted over"), "{text}");
 }

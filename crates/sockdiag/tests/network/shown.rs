@@ -130,7 +130,15 @@ pub(crate) fn is_cgroup(path: &str, id: u64) -> bool {
     if let Some(number) = path.strip_prefix("unreachable:") {
         return u64::from_str_radix(number, 16) == Ok(id);
     }
-    std::fs::metadata(format!("/sys/fs/cgroup{path}")).is_ok_and(|found| found.ino() == id)
+    let found = cgroups_at().map(|root| std::fs::metadata(root + path));
+    found.is_some_and(|found| found.is_ok_and(|found| found.ino() == id))
+}
+
+/// Where cgroups of version 2 are mounted.
+pub(crate) fn cgroups_at() -> Option<String> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").ok()?;
+    let line = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"))?;
+    line.split(' ').nth(1).map(str::to_owned)
 }
 
 /// A timer as it is shown.
