@@ -78,17 +78,15 @@ impl Cli {
             }
         }
     }
-}
 
-impl Cli {
     /// What comes behind an option of the list is a filter, and no filter begins with a command's name.
     fn without_late_command(self) -> Result<Self, Error> {
-        let first = self.list.select().filter.first().cloned().unwrap_or_default();
-        match definition().find_subcommand(&first) {
-            Some(command) if self.command.is_none() => Err(Error::usage(format!(
-                "{first} is a command, which comes before its options: conniver {} ...",
-                command.get_name()
-            ))),
+        match self.list.first_word() {
+            Some(first) if self.command.is_none() && Command::has_subcommand(first) => {
+                Err(Error::usage(format!(
+                    "{first} is a command, which comes before its options: conniver {first} ..."
+                )))
+            }
             _ => Ok(self),
         }
     }

@@ -76,6 +76,12 @@ impl<'a> Row<'a> {
     pub(crate) fn new(entry: Entry<'a>, holders: Option<Holders<'a>>) -> Self {
         Self { entry, info: entry.native_tcp_info(), holders }
     }
+
+    /// Whoever holds the socket, if anybody is known to.
+    #[inline]
+    pub(crate) fn known_holders(&self) -> Option<Holders<'a>> {
+        self.holders.filter(|holders| !holders.is_empty())
+    }
 }
 
 /// What these names stand for, or the usual if there are none; a name with a "+" in front, and those

@@ -114,9 +114,7 @@ impl<'a> Holders<'a> {
             let pid = owner.process.pid();
             let Some(comma) = comma(before.replace(pid), pid) else { continue };
             out.put(comma);
-            out.put_escaped(owner.process.command());
-            out.push(b'/');
-            out.put_number(u64::from(pid));
+            put_name(owner, out);
         }
     }
 
@@ -141,9 +139,7 @@ impl<'a> Holders<'a> {
                         out.push(b')');
                     }
                     out.put(comma);
-                    out.put_escaped(owner.process.command());
-                    out.push(b'/');
-                    out.put_number(u64::from(pid));
+                    put_name(owner, out);
                     out.put("(fd=");
                 }
                 None => out.put(",fd="),
@@ -187,6 +183,13 @@ impl<'a> Holders<'a> {
         }
         out.push(b']');
     }
+}
+
+/// As `name/123`.
+fn put_name(owner: Owner<'_>, out: &mut Vec<u8>) {
+    out.put_escaped(owner.process.command());
+    out.push(b'/');
+    out.put_number(u64::from(owner.process.pid()));
 }
 
 /// What comes before a process, if it is another than the one before.

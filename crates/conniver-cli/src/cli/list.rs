@@ -74,6 +74,11 @@ impl ListArgs {
         SelectArgs { from: self.from.clone(), ..self.select.clone() }
     }
 
+    /// How the filter begins.
+    pub(super) fn first_word(&self) -> Option<&str> {
+        self.select.filter.first().map(String::as_str)
+    }
+
     pub(crate) fn format(&self) -> Format {
         if self.info { Format::Long } else { self.format.unwrap_or(Format::Table) }
     }

@@ -160,7 +160,7 @@ const USUAL: &[&str] = &[
 
 type Get = for<'a> fn(&Row<'a>) -> Value<'a>;
 
-const fn plain(
+pub(super) const fn plain(
     name: &'static str,
     heading: &'static str,
     help: &'static str,
@@ -170,7 +170,7 @@ const fn plain(
     Column { name, heading, help, unit, tell: Tell::NOTHING, needs_holders: false, value }
 }
 
-const fn told(tell: Tell, column: Column) -> Column {
+pub(super) const fn told(tell: Tell, column: Column) -> Column {
     Column { tell, ..column }
 }
 
@@ -182,7 +182,7 @@ fn text(value: Option<&str>) -> Value<'_> {
     value.map_or(Value::Absent, Value::Text)
 }
 
-fn hex(value: Option<u64>) -> Value<'static> {
+pub(super) fn hex(value: Option<u64>) -> Value<'static> {
     value.map_or(Value::Absent, Value::Hex)
 }
 
@@ -226,11 +226,7 @@ fn of_sockets() -> Vec<Column> {
             "PROCESS",
             "Programs that hold the socket, with their numbers",
             Text,
-            |row| {
-                row.holders
-                    .filter(|holders| !holders.is_empty())
-                    .map_or(Value::Absent, Value::Holders)
-            },
+            |row| row.known_holders().map_or(Value::Absent, Value::Holders),
         )),
         held(plain(
             "pid",
@@ -240,9 +236,7 @@ fn of_sockets() -> Vec<Column> {
             |row| row.holders.and_then(|holders| holders.first_pid()).into(),
         )),
         held(plain("fd", "FD", "Descriptors by which that process has the socket", Text, |row| {
-            row.holders
-                .filter(|holders| !holders.is_empty())
-                .map_or(Value::Absent, Value::Descriptors)
+            row.known_holders().map_or(Value::Absent, Value::Descriptors)
         })),
         held(plain("command", "COMMAND", "Name of that process", Text, |row| {
             text(row.holders.and_then(|holders| holders.first_command()))

@@ -4,7 +4,10 @@ use std::sync::LazyLock;
 
 use sockdiag::{MptcpSubflowInfo, Tell, TlsInfo, TlsPlace};
 
-use super::{Column, Row, Unit, Value};
+use super::{
+    Column, Row, Unit, Value,
+    catalogue::{hex, plain, told},
+};
 
 /// A column for each of their facts.
 pub(crate) fn columns() -> &'static [Column] {
@@ -18,10 +21,6 @@ fn tls(row: &Row<'_>) -> Option<TlsInfo> {
 
 fn path(row: &Row<'_>) -> Option<MptcpSubflowInfo> {
     row.entry.ulp()?.mptcp()
-}
-
-fn hex(number: Option<u32>) -> Value<'static> {
-    number.map_or(Value::Absent, |number| Value::Hex(u64::from(number)))
 }
 
 fn place(place: Option<TlsPlace>) -> Value<'static> {
@@ -39,18 +38,12 @@ fn place(place: Option<TlsPlace>) -> Value<'static> {
 fn of_tls_and_multipath() -> Vec<Column> {
     use Unit::{Bytes, Count, Text};
 
-    let of = |name, heading, help, unit, value| Column {
-        name,
-        heading,
-        help,
-        unit,
-        tell: Tell::INFO,
-        needs_holders: false,
-        value,
+    let of = |name, heading, help, unit, value| {
+        told(Tell::INFO, plain(name, heading, help, unit, value))
     };
     vec![
         of("tls_version", "TLS-VERSION", "Version of TLS, such as 0x304 for 1.3", Text, |row| {
-            hex(tls(row).and_then(|tls| tls.version).map(u32::from))
+            hex(tls(row).and_then(|tls| tls.version).map(u64::from))
         }),
         of("tls_cipher", "TLS-CIPHER", "Number of the cipher (TLS_CIPHER_*)", Count, |row| {
             tls(row).and_then(|tls| tls.cipher).into()
@@ -87,14 +80,14 @@ fn of_tls_and_multipath() -> Vec<Column> {
             "MPTCP-REMOTE-TOKEN",
             "The peer's token of the whole connection; absent on the path that it began with",
             Text,
-            |row| hex(path(row).and_then(|path| path.remote_token)),
+            |row| hex(path(row).and_then(|path| path.remote_token).map(u64::from)),
         ),
         of(
             "mptcp_local_token",
             "MPTCP-LOCAL-TOKEN",
             "Our token of the whole connection, which its other paths share",
             Text,
-            |row| hex(path(row).and_then(|path| path.local_token)),
+            |row| hex(path(row).and_then(|path| path.local_token).map(u64::from)),
         ),
         of(
             "mptcp_remote_id",
@@ -142,7 +135,7 @@ fn of_tls_and_multipath() -> Vec<Column> {
             |row| path(row).and_then(|path| path.relative_write_sequence).into(),
         ),
         of("mptcp_flags", "MPTCP-FLAGS", "What the path is (MPTCP_SUBFLOW_FLAG_*)", Text, |row| {
-            hex(path(row).and_then(|path| path.flags))
+            hex(path(row).and_then(|path| path.flags).map(u64::from))
         }),
     ]
 }

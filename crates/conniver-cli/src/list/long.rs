@@ -27,7 +27,7 @@ impl Long {
     pub(crate) fn put(&self, row: &Row<'_>, out: &mut Vec<u8>) {
         let start = out.len();
         put_socket(row, out);
-        if let Some(holders) = row.holders.filter(|holders| !holders.is_empty()) {
+        if let Some(holders) = row.known_holders() {
             line(out);
             out.put("process:");
             holders.put_with_descriptors(out);
